@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats-server/v2/server/gsl"
+)
+
+// MaxFilterSubjects is the greatest number of subjects in one filter.
+const MaxFilterSubjects = 1000
+
+// Filter selects events: by subject, and among those optionally by type. It is
+// immutable and safe for concurrent use. The zero Filter matches nothing.
+type Filter struct {
+	subjects []string // validated, sorted, none covered by another
+	types    []string // sorted; empty means any
+	sublist  *gsl.SimpleSublist
+}
+
+// NewFilter builds a filter from NATS subjects, which may contain the wildcards
+// * (one token) and > (one or more, last only), and from event types, none
+// meaning all; DefaultType selects events without a name. Subjects covered by
+// another one are dropped.
+func NewFilter(subjects, types []string) (Filter, error) {
+	if len(subjects) == 0 {
+		return Filter{}, errors.New("no subject: at least one is needed")
+	}
+	if len(subjects) > MaxFilterSubjects {
+		return Filter{}, fmt.Errorf("%d subjects: at most %d are allowed", len(subjects), MaxFilterSubjects)
+	}
+	for _, s := range subjects {
+		if err := validatePattern(s); err != nil {
+			return Filter{}, err
+		}
+	}
+	for _, t := range types {
+		if err := ValidateType(t); err != nil {
+			return Filter{}, err
+		}
+	}
+	f := Filter{
+		subjects: withoutCovered(subjects),
+		types:    slices.Compact(slices.Sorted(slices.Values(types))),
+		sublist:  gsl.NewSublist[struct{}](),
+	}
+	for _, s := range f.subjects {
+		if err := f.sublist.Insert(s, struct{}{}); err != nil {
+			return Filter{}, fmt.Errorf("subject %q: %w", s, err)
+		}
+	}
+	return f, nil
+}
+
+// withoutCovered returns the subjects, sorted, less those that another covers.
+func withoutCovered(subjects []string) []string {
+	all := slices.Compact(slices.Sorted(slices.Values(subjects)))
+	wild := slices.DeleteFunc(slices.Clone(all), IsLiteral)
+	return slices.DeleteFunc(all, func(s string) bool {
+		return slices.ContainsFunc(wild, func(w string) bool { return w != s && covers(w, s) })
+	})
+}
+
+// Subjects returns the filter's subjects in sorted order. The caller must not
+// change the slice.
+func (f Filter) Subjects() []string { return f.subjects }
+
+// Types returns the filter's event types in sorted order, none meaning all. The
+// caller must not change the slice.
+func (f Filter) Types() []string { return f.types }
+
+// Sublist returns the filter's subjects as a sublist, to intersect with an
+// index of subjects. The caller must not change it.
+func (f Filter) Sublist() *gsl.SimpleSublist { return f.sublist }
+
+// Literal reports whether no subject of the filter has a wildcard, so that the
+// filter can be finished (see Event.End).
+func (f Filter) Literal() bool {
+	return len(f.subjects) > 0 && !slices.ContainsFunc(f.subjects, func(s string) bool { return !IsLiteral(s) })
+}
+
+// MatchesSubject reports whether an event published to the literal subject can
+// match.
+func (f Filter) MatchesSubject(subject string) bool {
+	if len(f.subjects) == 1 {
+		return covers(f.subjects[0], subject)
+	}
+	return f.sublist != nil && f.sublist.HasInterest(subject)
+}
+
+// MatchesType reports whether an event with the type given by its producer
+// (empty for none) can match.
+func (f Filter) MatchesType(typ string) bool {
+	if len(f.types) == 0 {
+		return true
+	}
+	if typ == "" {
+		typ = DefaultType
+	}
+	_, found := slices.BinarySearch(f.types, typ)
+	return found
+}
+
+// Within returns nil when every subject of f lies within one of the allowed
+// patterns, and otherwise an error that names the subject and the patterns.
+func (f Filter) Within(allowed []string) error {
+	for _, s := range f.subjects {
+		if err := SubjectWithin(s, allowed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SubjectWithin returns nil when the subject or pattern s lies within one of the
+// allowed patterns, and otherwise an error that names s and the patterns.
+func SubjectWithin(s string, allowed []string) error {
+	if slices.ContainsFunc(allowed, func(a string) bool { return covers(a, s) }) {
+		return nil
+	}
+	return fmt.Errorf("subject %q lies outside the subjects served here: %q", s, allowed)
+}
