@@ -1,0 +1,228 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/gsl"
+)
+
+// HubOptions configures a Hub. The zero value works.
+type HubOptions struct {
+	// Page bounds what one Next returns, and so what one subscriber makes the hub
+	// hold in memory. Default: 512 events, 1 MiB.
+	Page Limits
+	// Retry is how long a subscription waits before it asks an unavailable
+	// History again. Default: 1 s.
+	Retry time.Duration
+	// MaxLast bounds the subjects in one FromLast snapshot (8 bytes each).
+	// Default: 50,000.
+	MaxLast int
+}
+
+func (o HubOptions) withDefaults() HubOptions {
+	if o.Page.Events <= 0 {
+		o.Page.Events = 512
+	}
+	if o.Page.Bytes <= 0 {
+		o.Page.Bytes = 1 << 20
+	}
+	if o.Retry <= 0 {
+		o.Retry = time.Second
+	}
+	if o.MaxLast <= 0 {
+		o.MaxLast = 50_000
+	}
+	return o
+}
+
+// Hub lets subscriptions follow a log. It is the Sink of the source that fills
+// the log, and starts no goroutine of its own.
+//
+// Invariants, on which the reading side in subscription.go relies:
+//
+//	H1  The log commits before head moves: what head names can be read.
+//	H2  Under mu, head moves and the subscriptions that the batch matches become
+//	    pending in one step. So a subscription that has read everything and is
+//	    not pending has missed nothing up to head.
+//	H3  epoch moves before the log is reset and again after. A page that was read
+//	    while epoch stood still is of one and the same stream.
+type Hub struct {
+	log     Log
+	history History
+	opts    HubOptions
+
+	// epoch counts resets of the log (H3).
+	epoch atomic.Uint64
+
+	// mu guards what follows and the pending flag of every subscription. It is
+	// held for the match pass and for copying a few words, never over disk,
+	// network or a blocking send.
+	mu       sync.Mutex
+	head     ID
+	upstream ID
+	subs     map[*Subscription]struct{}
+	index    *gsl.GenericSublist[*Subscription]
+	// unsettled are the subscriptions that wait for head to reach their position.
+	unsettled map[*Subscription]struct{}
+	awaiting  map[*await]struct{}
+}
+
+// await is one caller of Await: reached is closed by Append once head is at seq
+// or beyond.
+type await struct {
+	seq     uint64
+	reached chan struct{}
+}
+
+var _ Sink = (*Hub)(nil)
+
+// NewHub returns a hub that reads the newest events from log and older ones from
+// history.
+func NewHub(log Log, history History, opts HubOptions) *Hub {
+	return &Hub{
+		log:       log,
+		history:   history,
+		opts:      opts.withDefaults(),
+		head:      log.Bounds().Head,
+		subs:      map[*Subscription]struct{}{},
+		index:     gsl.NewSublist[*Subscription](),
+		unsettled: map[*Subscription]struct{}{},
+		awaiting:  map[*await]struct{}{},
+	}
+}
+
+// Head implements Sink.
+func (h *Hub) Head() ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.head
+}
+
+// Append implements Sink.
+func (h *Hub) Append(events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	if err := h.log.Append(events); err != nil {
+		return fmt.Errorf("append to log: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.head = events[len(events)-1].ID
+	h.markMatchesLocked(events)
+	for s := range h.unsettled {
+		s.wake()
+	}
+	clear(h.unsettled)
+	for a := range h.awaiting {
+		if a.seq <= h.head.Seq {
+			close(a.reached) // the only place
+			delete(h.awaiting, a)
+		}
+	}
+	return nil
+}
+
+// markMatchesLocked makes every subscription pending that one of the events may
+// match. It looks at subjects only: a subscription with a type filter is woken
+// for nothing now and then, and has its position moved on.
+func (h *Hub) markMatchesLocked(events []Event) {
+	last := ""
+	for i := range events {
+		if i > 0 && events[i].Subject == last {
+			continue // bursts on one subject are common
+		}
+		last = events[i].Subject
+		h.index.Match(last, (*Subscription).markLocked)
+	}
+}
+
+// Reset implements Sink.
+func (h *Hub) Reset(at ID) error {
+	h.epoch.Add(1)
+	err := h.log.Reset(at)
+	h.epoch.Add(1)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.head = h.log.Bounds().Head
+	h.upstream = h.head
+	for s := range h.subs {
+		s.markLocked()
+	}
+	if err != nil {
+		return fmt.Errorf("reset log: %w", err)
+	}
+	return nil
+}
+
+// Upstream implements Sink.
+func (h *Hub) Upstream(head ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.upstream = head
+}
+
+// now returns the position of a subscription that starts with the next event.
+// While the log is catching up, that is the stream's head, not the log's: what
+// was published long ago must not come as new.
+func (h *Hub) now() ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return later(h.head, h.upstream)
+}
+
+// later returns the one with the greater sequence, a where they are equal.
+func later(a, b ID) ID {
+	if b.Seq > a.Seq {
+		return b
+	}
+	return a
+}
+
+// Await returns once the log has reached seq, or with the context's error. A
+// publisher awaits its own event to learn its id.
+func (h *Hub) Await(ctx context.Context, seq uint64) error {
+	a := &await{seq: seq, reached: make(chan struct{})}
+	h.mu.Lock()
+	if h.head.Seq >= seq {
+		h.mu.Unlock()
+		return nil
+	}
+	h.awaiting[a] = struct{}{}
+	h.mu.Unlock()
+
+	select {
+	case <-a.reached:
+		return nil
+	case <-ctx.Done():
+		h.mu.Lock()
+		delete(h.awaiting, a)
+		h.mu.Unlock()
+		return ctx.Err()
+	}
+}
+
+// Lookup returns the id of the event with that sequence: from the log, and from
+// the history where the log does not hold it. Where neither does, or the history
+// cannot be asked, it is the bare sequence.
+func (h *Hub) Lookup(ctx context.Context, seq uint64) ID {
+	if id, ok, err := h.log.At(seq); err == nil && ok {
+		return id
+	}
+	if id, ok, err := h.history.At(ctx, seq); err == nil && ok {
+		return id
+	}
+	return ID{Seq: seq, Stamp: NoStamp}
+}
+
+// Subscriptions returns how many subscriptions are open.
+func (h *Hub) Subscriptions() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subs)
+}
