@@ -43,7 +43,7 @@ func (s *Subscription) settle(ctx context.Context, epoch uint64) (_ Batch, done 
 	s.position, s.snapshot, s.snapshotEnd = p.position, p.snapshot, p.position
 	s.placed = len(p.snapshot) == 0
 	if p.gap != nil {
-		return Batch{Gap: p.gap, Position: p.position, Snapshot: !s.placed, More: true}, false, nil
+		return Batch{Gap: p.gap, Start: p.position, Position: p.position, Snapshot: !s.placed, More: true}, false, nil
 	}
 	return Batch{}, true, nil
 }

@@ -27,17 +27,20 @@ type Batch struct {
 	Gap *Gap
 	// Events match the filter and follow the last batch, in id order.
 	Events []Event
-	// Position is where a subscriber that has handled the batch stands: nothing
-	// that matches is missing up to there. It means nothing while Pending.
+	// Start is where a subscriber stands that has not seen the batch.
+	Start ID
+	// Position is where a subscriber stands that has handled it: nothing that
+	// matches is missing up to there.
 	Position ID
+	// Snapshot reports that a FromLast snapshot begins or goes on. A subscriber
+	// that resumed from Start, Gap.At or Position would lose the rest of it; the
+	// ids of its events are good.
+	Snapshot bool
 	// More asks for another call of Next at once. Otherwise wait for Ready.
 	More bool
-	// Snapshot reports that a FromLast snapshot is still being read. Its Position
-	// is no id to prime a subscriber with: it would lose the rest.
-	Snapshot bool
 	// Pending reports that the subscription cannot go on yet: the log has not
 	// caught up with its id, or the history is needed and cannot be asked. Ready
-	// tells when to try again.
+	// tells when to try again. Start and Position mean nothing.
 	Pending bool
 	// Finished reports that every subject of the filter has ended and that the
 	// subscriber has had it all. Nothing will come after this batch.
@@ -164,8 +167,9 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 			}
 		}
 		if s.caughtUp && !pending {
+			start := s.position
 			s.position = later(s.position, head) // H2
-			return Batch{Position: s.position}, nil
+			return Batch{Start: start, Position: s.position}, nil
 		}
 		batch, err := s.read(ctx)
 		switch {
@@ -192,8 +196,8 @@ func (s *Subscription) take() (pending bool, head ID, epoch uint64) {
 
 // accept moves the cursor on behind a batch that was read.
 func (s *Subscription) accept(ctx context.Context, batch Batch) Batch {
-	s.position = batch.Position
-	s.placed = s.placed || !batch.Snapshot || len(batch.Events) > 0
+	batch.Start, s.position = s.position, batch.Position
+	s.placed = s.placed || len(s.snapshot) == 0 || len(batch.Events) > 0
 	s.caughtUp = !batch.More
 	if s.caughtUp {
 		batch.Finished = s.finished(ctx)
@@ -282,7 +286,7 @@ func (s *Subscription) readSnapshot(ctx context.Context) (Batch, error) {
 		batch.Position = batch.Events[len(batch.Events)-1].ID
 	}
 	if s.snapshot = s.snapshot[next:]; len(s.snapshot) == 0 {
-		s.snapshot, batch.Snapshot, batch.Position = nil, false, s.snapshotEnd
+		s.snapshot, batch.Position = nil, s.snapshotEnd
 	}
 	return batch, nil
 }
