@@ -1,0 +1,83 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Config holds every setting of `ringcast serve` and `ringcast demo`. The tags
+// of a field are
+//
+//	name     the flag, the key of the file and, in upper case with
+//	         underscores after RINGCAST_, the environment variable
+//	default  as one would write it in the file
+//	min, max the bounds, where there are any
+//	allowed  what may be written, for error messages and the reference;
+//	         bounds are added by themselves
+//	doc      one sentence or two
+type Config struct {
+	Listen  Address `name:"listen" default:"127.0.0.1:8080" doc:"Address on which the gateway serves HTTP. Port 0 takes a free one."`
+	DataDir string  `name:"data-dir" default:"./data" allowed:"a folder; made when missing" doc:"Where the ring file and the embedded NATS server's streams are kept."`
+
+	NATSURL     NATSURL `name:"nats-url" default:"" doc:"The NATS servers to connect to. Empty runs one inside this process. The URL may carry a password or token; better to pass it in the environment or the file than as a flag, which other users of the machine can see."`
+	NATSListen  Address `name:"nats-listen" default:"127.0.0.1:4222" doc:"Client address of the embedded NATS server. Port 0 or -1 takes a free one, and -1 alone is 127.0.0.1:-1."`
+	NATSCreds   File    `name:"nats-creds" default:"" doc:"Credentials file (JWT and seed) for nats-url."`
+	NATSTLSCA   File    `name:"nats-tls-ca" default:"" doc:"CA certificates (PEM) that the servers of nats-url are checked against; the system's where empty."`
+	NATSTLSCert File    `name:"nats-tls-cert" default:"" doc:"Client certificate (PEM) for nats-url; needs nats-tls-key."`
+	NATSTLSKey  File    `name:"nats-tls-key" default:"" doc:"Private key (PEM) of nats-tls-cert."`
+
+	Stream          StreamName    `name:"stream" default:"EVENTS" doc:"The JetStream stream. Made when missing; an existing one is checked and not changed (see manage-stream)."`
+	Subjects        Subjects      `name:"subjects" default:"events.>" doc:"The subjects of the stream, and the only ones that can be published to or subscribed to."`
+	StreamMaxAge    time.Duration `name:"stream-max-age" default:"168h" min:"1s" doc:"How long the stream keeps an event."`
+	StreamMaxBytes  Size          `name:"stream-max-bytes" default:"1GiB" min:"1MiB" doc:"How much the stream keeps; the oldest goes first."`
+	StreamMaxEvents int64         `name:"stream-max-events" default:"10000000" min:"1" doc:"How many events the stream keeps."`
+	StreamReplicas  int64         `name:"stream-replicas" default:"1" min:"1" max:"5" doc:"On how many servers of a NATS cluster the stream is stored."`
+	ManageStream    bool          `name:"manage-stream" default:"false" doc:"Change an existing stream to these settings instead of only checking it."`
+
+	RingMaxAge    time.Duration `name:"ring-max-age" default:"24h" min:"1s" doc:"How long the local ring keeps an event. Older ones are read from the stream."`
+	RingMaxBytes  Size          `name:"ring-max-bytes" default:"256MiB" min:"1MiB" doc:"How much the local ring keeps: payloads, subjects and types."`
+	RingMaxEvents int64         `name:"ring-max-events" default:"1000000" min:"1" doc:"How many events the local ring keeps."`
+
+	Heartbeat       time.Duration `name:"heartbeat" default:"15s" min:"1s" doc:"How often a quiet stream sends a sign of life. Keep it below the read timeout of every proxy in between."`
+	Retry           time.Duration `name:"retry" default:"2s" min:"1ms" doc:"How long clients are told to wait before they reconnect."`
+	WriteTimeout    time.Duration `name:"write-timeout" default:"30s" min:"1s" doc:"How long a write to a client that does not read may take before its connection is cut."`
+	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" min:"0s" doc:"How long open requests get to end on shutdown before their connections are cut."`
+	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
+	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
+
+	LogLevel  Level  `name:"log-level" default:"info" doc:"The least level of what is logged."`
+	LogFormat Format `name:"log-format" default:"text" doc:"How the log, on standard error, is written."`
+}
+
+// Embedded reports whether the NATS server runs inside this process.
+func (c *Config) Embedded() bool { return c.NATSURL.Empty() }
+
+// check returns what is wrong between settings that are each valid alone.
+func (c *Config) check() error {
+	switch {
+	case (c.NATSTLSCert == "") != (c.NATSTLSKey == ""):
+		return errors.New("nats-tls-cert and nats-tls-key: only one of them is set, and they need each other")
+	case c.Embedded() && c.NATSCreds != "":
+		return errors.New("nats-creds is set without nats-url: it is for an external NATS server")
+	case c.Embedded() && (c.NATSTLSCA != "" || c.NATSTLSCert != ""):
+		return errors.New("nats-tls-* is set without nats-url: it is for an external NATS server")
+	case c.Embedded() && c.StreamReplicas > 1:
+		return errors.New("stream-replicas is above 1 without nats-url: the embedded NATS server is a single one")
+	case c.Embedded() && c.Listen.Port > 0 && c.Listen == c.NATSListen:
+		return errors.New("listen and nats-listen are both " + c.Listen.String() + ": they need addresses of their own")
+	}
+	return nil
+}
+
+// Level is the least level that is logged.
+type Level struct{ slog.Level }
+
+// Format is the log's format.
+type Format string
+
+// The log's formats.
+const (
+	FormatText Format = "text"
+	FormatJSON Format = "json"
+)
