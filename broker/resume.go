@@ -193,8 +193,12 @@ func (h *Hub) verifyAhead(ctx context.Context, id ID) (ID, GapReason, error) {
 	return ID{}, "", errBehind
 }
 
-// verifyOld checks an id at or below the log's floor.
+// verifyOld checks an id at or below the log's floor. An id whose event is gone
+// cannot be verified; it is taken for good when nothing after it is missing.
 func (h *Hub) verifyOld(ctx context.Context, id ID) (ID, GapReason, error) {
+	if id.Seq == 0 && id.Stamp > 0 {
+		return ID{}, GapReset, nil // no event has sequence 0
+	}
 	if id.Seq > 0 {
 		switch stored, ok, err := h.history.At(ctx, id.Seq); {
 		case err != nil:
@@ -202,17 +206,22 @@ func (h *Hub) verifyOld(ctx context.Context, id ID) (ID, GapReason, error) {
 		case ok:
 			return verdict(id, stored)
 		}
-	} else if id.Stamp > 0 {
-		return ID{}, GapReset, nil // no event has sequence 0
 	}
-	floor, err := h.oldestPosition(ctx)
-	switch {
-	case err != nil:
-		return ID{}, "", fmt.Errorf("verify id: %w", err)
-	case id.Seq >= floor.Seq: // itself gone or deleted, and everything after it is held
+	log := h.log.Bounds()
+	if log.Floor.Seq == 0 { // the log holds everything there is
 		return id, "", nil
 	}
-	return floor, GapExpired, nil
+	stream, err := h.history.Bounds(ctx)
+	switch floor := lower(stream.Floor, log.Floor); {
+	case err != nil:
+		return ID{}, "", fmt.Errorf("verify id: %w", err)
+	case id.Seq == stream.Head.Seq: // of a stream that was purged
+		return verdict(id, stream.Head)
+	case id.Seq >= floor.Seq:
+		return id, "", nil
+	default:
+		return floor, GapExpired, nil
+	}
 }
 
 // oldestPosition returns the position before the oldest event held, be it by the
@@ -222,14 +231,19 @@ func (h *Hub) oldestPosition(ctx context.Context) (ID, error) {
 	if floor.Seq == 0 {
 		return floor, nil
 	}
-	b, err := h.history.Bounds(ctx)
+	stream, err := h.history.Bounds(ctx)
 	if err != nil {
 		return ID{}, fmt.Errorf("find the oldest event: %w", err)
 	}
-	if b.Floor.Seq < floor.Seq {
-		return b.Floor, nil
+	return lower(stream.Floor, floor), nil
+}
+
+// lower returns the one with the smaller sequence, b where they are equal.
+func lower(a, b ID) ID {
+	if a.Seq < b.Seq {
+		return a
 	}
-	return floor, nil
+	return b
 }
 
 // seek returns the position before the first event at or after the time of from.

@@ -229,6 +229,9 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 	case err != nil:
 		return Batch{}, fmt.Errorf("read log: %w", err)
 	}
+	if page.Position.Seq == s.position.Seq {
+		page.Position = s.position // it may lie beyond the log's head, and have a stamp
+	}
 	return Batch{Events: page.Events, Position: page.Position, More: page.More}, nil
 }
 
