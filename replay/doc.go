@@ -1,0 +1,2 @@
+// Package replay is the log on disk.
+package replay
