@@ -34,7 +34,7 @@ const (
 )
 
 // Client follows an event stream across as many connections as it takes. Only URL
-// must be set; in the durations zero means the default.
+// must be set. Of a duration, zero means the default and a negative one none.
 //
 // A Client is not changed by Run and keeps nothing between runs. Its fields must
 // not be changed while one is under way.
@@ -60,7 +60,6 @@ type Client struct {
 
 	// IdleTimeout is how long a connection may bring no byte, from the request on,
 	// before it is taken for dead. Time spent in the listener does not count.
-	// Negative: for ever.
 	IdleTimeout time.Duration
 	// Retry is the reconnection time until the server names one (retry:). Between
 	// two attempts there is at least this time, or the Retry-After of a refusal
@@ -182,10 +181,12 @@ func (r *run) attempt(ctx context.Context) error {
 	return orIdle(ctx, r.follow(&watchedReader{resp.Body, dog}))
 }
 
-// orIdle returns ErrIdle where that is why ctx was cancelled, and so the reason
-// behind err.
+// orIdle returns ErrIdle where the watchdog cancelled ctx, which is then the
+// reason behind err, whatever the transport made of it; but not for a final error,
+// which is not the connection's.
 func orIdle(ctx context.Context, err error) error {
-	if errors.Is(err, context.Canceled) && context.Cause(ctx) == ErrIdle {
+	var final *finalError
+	if context.Cause(ctx) == ErrIdle && !errors.As(err, &final) {
 		return ErrIdle
 	}
 	return err
