@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+	"ringcast/transport/sse"
+)
+
+const (
+	// maxStreamBody bounds the JSON body of a stream request: the longest subject
+	// list that a filter takes, of subjects of usual length.
+	maxStreamBody = 256 << 10
+	defaultLimit  = 100
+	maxLimit      = 1000
+	maxWait       = time.Minute
+)
+
+// streamParams are a stream's parameters as the client wrote them. PROTOCOL.md,
+// "Stream parameters", describes them.
+type streamParams struct {
+	Subjects    stringList `json:"subject"`
+	Types       stringList `json:"type"`
+	From        string     `json:"from"`
+	LastEventID string     `json:"last_event_id"`
+	Format      string     `json:"format"`
+	Bookmarks   string     `json:"bookmarks"`
+	Limit       *int       `json:"limit"`
+	Wait        string     `json:"wait"`
+}
+
+// streamRequest is what the parameters ask for.
+type streamRequest struct {
+	broker.Request
+	format    sse.Format
+	bookmarks bookmarks
+	limit     int           // of a page
+	wait      time.Duration // of a page
+}
+
+// bookmarks says how a stream hands its client an id without an event.
+type bookmarks string
+
+const (
+	bookmarksAuto  bookmarks = ""
+	bookmarksBlock bookmarks = "block" // id: line and blank line
+	bookmarksLine  bookmarks = "line"  // id: line alone
+	bookmarksOff   bookmarks = "off"
+)
+
+// stringList is a string or a list of them in JSON.
+type stringList []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *stringList) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*l = stringList{one}
+		return nil
+	}
+	var many []string
+	if err := json.Unmarshal(b, &many); err != nil {
+		return errors.New("want a string or a list of strings")
+	}
+	*l = many
+	return nil
+}
+
+var queryNames = []string{"subject", "type", "from", "last_event_id", "lastEventId", "format", "bookmarks", "limit", "wait"}
+
+// queryParams reads the parameters of a query. An unknown name is an error: a
+// misspelt from would be silently now.
+func queryParams(q url.Values) (streamParams, error) {
+	var bad badRequest
+	for name := range q {
+		if !slices.Contains(queryNames, name) {
+			bad.add(name, fmt.Errorf("is no parameter: there are %s", strings.Join(queryNames, ", ")))
+		}
+	}
+	p := streamParams{
+		Subjects:    q["subject"],
+		From:        q.Get("from"),
+		LastEventID: q.Get("last_event_id"),
+		Format:      q.Get("format"),
+		Bookmarks:   q.Get("bookmarks"),
+		Wait:        q.Get("wait"),
+	}
+	if p.LastEventID == "" {
+		p.LastEventID = q.Get("lastEventId")
+	}
+	for _, types := range q["type"] {
+		p.Types = append(p.Types, strings.Split(types, ",")...)
+	}
+	if v := q.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			bad.add("limit", fmt.Errorf("%q is not a number", v))
+		}
+		p.Limit = &n
+	}
+	return p, bad.err()
+}
+
+// bodyParams reads the members of a JSON body over what is in p. An empty body
+// has none.
+func bodyParams(c echo.Context, p *streamParams) error {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxStreamBody))
+	if err != nil {
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return err
+		}
+		return echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	contentType := c.Request().Header.Get(echo.HeaderContentType)
+	if media, _, _ := mime.ParseMediaType(contentType); media != echo.MIMEApplicationJSON {
+		return echo.NewHTTPError(http.StatusUnsupportedMediaType,
+			fmt.Sprintf("the body has Content-Type %q: want application/json", contentType))
+	}
+	dec := json.NewDecoder(strings.NewReader(string(body)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(p); err != nil {
+		return badRequest{{Field: "body", Detail: strings.TrimPrefix(err.Error(), "json: ")}}
+	}
+	if dec.More() {
+		return badRequest{{Field: "body", Detail: "there is more than one JSON value"}}
+	}
+	return nil
+}
+
+// request checks every parameter and returns what they ask for, or all that is
+// wrong with them.
+func (p streamParams) request(now time.Time, allowed []string) (streamRequest, error) {
+	var (
+		bad badRequest
+		req streamRequest
+		err error
+	)
+	req.LastEventID = p.LastEventID
+	req.Filter, err = broker.NewFilter(p.Subjects, nil)
+	if err == nil {
+		err = req.Filter.Within(allowed)
+	}
+	bad.add("subject", err)
+	if err == nil {
+		req.Filter, err = broker.NewFilter(p.Subjects, p.Types)
+		bad.add("type", err)
+	}
+	req.From, err = broker.ParseFrom(p.From, now)
+	bad.add("from", err)
+	req.format, err = sse.ParseFormat(p.Format)
+	bad.add("format", err)
+	req.bookmarks, err = parseBookmarks(p.Bookmarks)
+	bad.add("bookmarks", err)
+	req.limit, err = parseLimit(p.Limit)
+	bad.add("limit", err)
+	req.wait, err = parseWait(p.Wait)
+	bad.add("wait", err)
+	return req, bad.err()
+}
+
+func parseBookmarks(v string) (bookmarks, error) {
+	switch b := bookmarks(v); b {
+	case bookmarksAuto, bookmarksBlock, bookmarksLine, bookmarksOff:
+		return b, nil
+	}
+	return "", fmt.Errorf("%q is none of block, line, off", v)
+}
+
+func parseLimit(v *int) (int, error) {
+	switch {
+	case v == nil:
+		return defaultLimit, nil
+	case *v < 1 || *v > maxLimit:
+		return 0, fmt.Errorf("%d is not from 1 to %d", *v, maxLimit)
+	}
+	return *v, nil
+}
+
+func parseWait(v string) (time.Duration, error) {
+	if v == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > maxWait {
+		return 0, fmt.Errorf("%q is not a duration from 0s to %s", v, maxWait)
+	}
+	return d, nil
+}

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+)
+
+// problem is the body of every refusal (RFC 9457).
+type problem struct {
+	// Type is "about:blank": the status code says what kind of problem it is
+	// (RFC 9457, section 4.2.1).
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	// Errors names what was wrong with the request, a parameter each.
+	Errors []fieldError `json:"errors,omitempty"`
+}
+
+// fieldError says what is wrong with one parameter, header or member of a body.
+type fieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// badRequest collects what is wrong with a request.
+type badRequest []fieldError
+
+func (b *badRequest) add(field string, err error) {
+	if err != nil {
+		*b = append(*b, fieldError{Field: field, Detail: err.Error()})
+	}
+}
+
+// err returns nil when nothing was added.
+func (b badRequest) err() error {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func (b badRequest) Error() string {
+	parts := make([]string, len(b))
+	for i, e := range b {
+		parts[i] = e.Field + ": " + e.Detail
+	}
+	return strings.Join(parts, "; ")
+}
+
+// retryAfter is what a client is told to wait when the gateway cannot serve it.
+const retryAfter = 2 * time.Second
+
+// statuses maps the errors of the packages behind the gateway to HTTP. The first
+// that matches counts.
+var statuses = []struct {
+	err    error
+	status int
+	// retry: the request may be repeated as it is, after a while.
+	retry bool
+}{
+	{broker.ErrTooMany, http.StatusBadRequest, false},
+	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, false},
+	{broker.ErrNoStream, http.StatusServiceUnavailable, true},
+	{broker.ErrOverloaded, http.StatusServiceUnavailable, true},
+	{broker.ErrUnavailable, http.StatusServiceUnavailable, true},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, true},
+}
+
+// problemOf returns what a client is told about err.
+func problemOf(err error) (p problem, retry bool) {
+	p = problem{Type: "about:blank", Status: http.StatusInternalServerError}
+	var (
+		bad      badRequest
+		echoErr  *echo.HTTPError
+		tooLarge *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &bad):
+		p.Status, p.Detail, p.Errors = http.StatusBadRequest, bad.Error(), bad
+	case errors.As(err, &tooLarge):
+		p.Status = http.StatusRequestEntityTooLarge
+		p.Detail = "the body is larger than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"
+	case errors.As(err, &echoErr):
+		p.Status = echoErr.Code
+		if text, ok := echoErr.Message.(string); ok && text != http.StatusText(echoErr.Code) {
+			p.Detail = text
+		}
+	default:
+		for _, s := range statuses {
+			if errors.Is(err, s.err) {
+				p.Status, p.Detail, retry = s.status, err.Error(), s.retry
+				break
+			}
+		}
+	}
+	p.Title = http.StatusText(p.Status)
+	return p, retry
+}
+
+// handleError answers a request whose handler returned an error before it wrote
+// anything.
+func (s *Server) handleError(err error, c echo.Context) {
+	if c.Response().Committed {
+		s.opts.Logger.Debug("request failed after its headers", "path", c.Path(), "err", err)
+		return
+	}
+	if c.Request().Context().Err() != nil {
+		return // nobody is there to read an answer
+	}
+	p, retry := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		// The cause is for the log: it may name files and addresses.
+		s.opts.Logger.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
+	}
+	if retry {
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(retryAfter.Seconds())))
+	}
+	writeProblem(c.Response(), p)
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	w.Header().Set(echo.HeaderContentType, "application/problem+json")
+	w.Header().Set(echo.HeaderCacheControl, "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // fails only with the connection
+}
+
+func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
+	s.opts.Logger.Error("handler panicked", "path", c.Path(), "err", err, "stack", string(stack))
+	return err
+}
+
+// notFound answers what lies under /v1/ and is no route.
+func (s *Server) notFound(echo.Context) error {
+	return echo.NewHTTPError(http.StatusNotFound, "there is no such call, or not with this method")
+}

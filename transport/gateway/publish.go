@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+)
+
+const (
+	// maxIdempotencyKey is the greatest length of an Idempotency-Key in bytes.
+	maxIdempotencyKey = 256
+	// publishTimeout bounds the wait for the stream's acknowledgement.
+	publishTimeout = 5 * time.Second
+	// ringTimeout bounds the wait for the event to come back through the ring, from
+	// where its id is read most cheaply.
+	ringTimeout = 500 * time.Millisecond
+)
+
+type publishAnswer struct {
+	ID        broker.ID `json:"id"`
+	Duplicate bool      `json:"duplicate"`
+}
+
+// postPublish is POST /v1/publish/{subject}: it stores the body as an event and
+// answers with its id.
+func (s *Server) postPublish(c echo.Context) error {
+	p, err := s.parsePublication(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), publishTimeout)
+	defer cancel()
+	receipt, err := s.opts.Publisher.Publish(ctx, p)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return c.JSON(http.StatusOK, publishAnswer{s.storedID(c.Request().Context(), receipt.Seq), receipt.Duplicate})
+}
+
+// storedID returns the whole id of an event that the stream has acknowledged: the
+// acknowledgement has the sequence only. When the stamp cannot be learned in time
+// the bare sequence is an id too.
+func (s *Server) storedID(ctx context.Context, seq uint64) broker.ID {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	await, cancelAwait := context.WithTimeout(ctx, ringTimeout)
+	defer cancelAwait()
+	_ = s.opts.Hub.Await(await, seq) // Lookup asks the stream where the ring is late
+	return s.opts.Hub.Lookup(ctx, seq)
+}
+
+func (s *Server) parsePublication(c echo.Context) (broker.Publication, error) {
+	header := c.Request().Header
+	p := broker.Publication{
+		Subject: c.Param("subject"),
+		Type:    header.Get(headerEvent),
+		MsgID:   header.Get(headerIdempotency),
+	}
+	var bad badRequest
+	if err := broker.ValidateSubject(p.Subject); err != nil {
+		bad.add("subject", err)
+	} else {
+		bad.add("subject", broker.SubjectWithin(p.Subject, s.opts.Subjects))
+	}
+	if p.Type != "" {
+		bad.add(headerEvent, broker.ValidateType(p.Type))
+	}
+	var err error
+	p.End, err = parseEnd(header.Get(headerEnd))
+	bad.add(headerEnd, err)
+	bad.add(headerIdempotency, validateIdempotencyKey(p.MsgID))
+	if err := bad.err(); err != nil {
+		return broker.Publication{}, err
+	}
+
+	body := http.MaxBytesReader(c.Response(), c.Request().Body, s.opts.PublishMaxBytes)
+	if p.Data, err = io.ReadAll(body); err != nil {
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return broker.Publication{}, err
+		}
+		return broker.Publication{}, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
+	}
+	return p, nil
+}
+
+func parseEnd(v string) (bool, error) {
+	switch v {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", v)
+}
+
+// validateIdempotencyKey keeps the key fit for a NATS header: visible ASCII.
+func validateIdempotencyKey(key string) error {
+	if len(key) > maxIdempotencyKey {
+		return fmt.Errorf("%d bytes: %d are allowed", len(key), maxIdempotencyKey)
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%q has other characters than visible ASCII", key)
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+package gateway
+
+import (
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// routes lists everything the gateway answers.
+func (s *Server) routes(e *echo.Echo) {
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	e.Use(s.cors()...)
+	e.Use(s.deadlines)
+
+	e.GET("/v1/stream", s.getStream)
+	e.POST("/v1/stream", s.postStream)
+	e.POST("/v1/publish/:subject", s.postPublish)
+	e.GET("/v1/status", s.getStatus)
+	e.Any("/v1/*", s.notFound)
+
+	e.GET("/healthz", s.getHealthz)
+	e.GET("/readyz", s.getReadyz)
+
+	e.GET("/*", echo.WrapHandler(s.opts.Pages))
+}

@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+)
+
+// Options configures a Server. Hub, Publisher, Status and Subjects are required;
+// elsewhere the zero value stands for the default.
+type Options struct {
+	Hub       *broker.Hub
+	Publisher broker.Publisher
+	// Status reports the parts behind the gateway, for /v1/status and /readyz. The
+	// gateway adds what it knows itself.
+	Status func() Status
+	// Subjects are the patterns served here; requests outside are refused.
+	Subjects []string
+	// Stream is the name of the JetStream stream. It is part of the source of
+	// CloudEvents.
+	Stream string
+	// Pages serves what is neither the API nor health. Default: nothing.
+	Pages http.Handler
+
+	// Heartbeat is how long a stream is silent at most. Default: 15 s.
+	Heartbeat time.Duration
+	// Retry is the reconnection time that streams tell their clients. Default: 2 s.
+	Retry time.Duration
+	// WriteTimeout bounds one write to a client that does not read, and the whole
+	// of a request that is no stream. Default: 30 s.
+	WriteTimeout time.Duration
+	// PublishMaxBytes bounds the body of a publish request. Default: 1 MiB.
+	PublishMaxBytes int64
+	// CORSOrigins are the origins whose pages may use the API: exact
+	// (https://app.example), or * for any, without credentials. Default: none but
+	// the gateway's own.
+	CORSOrigins []string
+	// Logger gets one record for each failure. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Pages == nil {
+		o.Pages = http.NotFoundHandler()
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 15 * time.Second
+	}
+	if o.Retry <= 0 {
+		o.Retry = 2 * time.Second
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	if o.PublishMaxBytes <= 0 {
+		o.PublishMaxBytes = 1 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Limits of every request. A GET with hundreds of subjects fits; longer lists go
+// by POST.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+)
+
+// Server is the gateway.
+type Server struct {
+	opts    Options
+	http    *http.Server
+	streams atomic.Int64
+	// drain is closed, by Shutdown alone, when streams are to be cut.
+	drain     chan struct{}
+	drainOnce sync.Once
+}
+
+// New returns a server that is not listening yet.
+func New(opts Options) *Server {
+	s := &Server{opts: opts.withDefaults(), drain: make(chan struct{})}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.handleError
+	// X-Forwarded-For is anybody's claim until trusted proxies can be configured.
+	e.IPExtractor = echo.ExtractIPDirect()
+	s.routes(e)
+	s.http = &http.Server{
+		Handler:           s.guardOrigins(e),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers requests on l until Shutdown, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops listening, cuts every stream so that its client comes back, and
+// waits for the requests under way. When ctx ends first it closes their
+// connections and returns the context's error. It may be called more than once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drainOnce.Do(func() { close(s.drain) })
+	if err := s.http.Shutdown(ctx); err != nil {
+		_ = s.http.Close()
+		return fmt.Errorf("shut down http: %w", err)
+	}
+	return nil
+}
+
+// Draining reports whether Shutdown was called.
+func (s *Server) Draining() bool {
+	select {
+	case <-s.drain:
+		return true
+	default:
+		return false
+	}
+}

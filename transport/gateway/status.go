@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+)
+
+// Status is the state of one gateway, as /v1/status shows it.
+type Status struct {
+	Version  string   `json:"version"`
+	Stream   string   `json:"stream"`
+	Subjects []string `json:"subjects"`
+	// HeadID is the newest event this gateway can deliver.
+	HeadID broker.ID  `json:"head_id"`
+	Ring   RingStatus `json:"ring"`
+	NATS   NATSStatus `json:"nats"`
+	// Streams is the number of Server-Sent Events streams open.
+	Streams int64 `json:"streams"`
+}
+
+// RingStatus is the state of the local log.
+type RingStatus struct {
+	// Oldest and Newest are the ids of the events at its ends; absent when empty.
+	Oldest *broker.ID `json:"oldest"`
+	Newest *broker.ID `json:"newest"`
+	Events int        `json:"events"`
+	// Bytes is what the events count for against the limit, FileBytes the file.
+	Bytes     int64 `json:"bytes"`
+	FileBytes int64 `json:"file_bytes"`
+}
+
+// NATSStatus is the state of the connection to the stream.
+type NATSStatus struct {
+	Connected bool `json:"connected"`
+	// URL has no credentials.
+	URL string `json:"url"`
+	// Lag is how many events of the stream the ring has yet to take in, as of the
+	// last look at the stream.
+	Lag uint64 `json:"lag"`
+	// CaughtUp reports that the ring has been level with the stream since the
+	// gateway started.
+	CaughtUp bool `json:"caught_up"`
+	// Error is why there is no connection, or why the stream cannot be read.
+	Error string `json:"error,omitempty"`
+}
+
+// getStatus is GET /v1/status.
+func (s *Server) getStatus(c echo.Context) error {
+	status := s.opts.Status()
+	status.Stream, status.Subjects = s.opts.Stream, s.opts.Subjects
+	status.HeadID = s.opts.Hub.Head()
+	status.Streams = s.streams.Load()
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return c.JSON(http.StatusOK, status)
+}

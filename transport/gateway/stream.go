@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+	"ringcast/transport/sse"
+)
+
+// startTimeout bounds the wait for a stream's first batch, after which the stream
+// is opened and the answer comes in band.
+const startTimeout = 2 * time.Second
+
+// getStream is GET /v1/stream: parameters in the query.
+func (s *Server) getStream(c echo.Context) error {
+	raw, err := queryParams(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	return s.stream(c, raw)
+}
+
+// postStream is POST /v1/stream: parameters in the query and in a JSON body,
+// which wins.
+func (s *Server) postStream(c echo.Context) error {
+	raw, err := queryParams(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	if err := bodyParams(c, &raw); err != nil {
+		return err
+	}
+	return s.stream(c, raw)
+}
+
+// stream subscribes and answers in the form that the client accepts.
+func (s *Server) stream(c echo.Context, raw streamParams) error {
+	if id := c.Request().Header.Get(headerLastEventID); id != "" {
+		raw.LastEventID = id
+	}
+	req, err := raw.request(time.Now(), s.opts.Subjects)
+	if err != nil {
+		return err
+	}
+	if wantsPage(c.Request().Header.Get(echo.HeaderAccept)) {
+		req.Page = broker.Limits{Events: req.limit}
+		return s.withSubscription(c, req, s.servePage)
+	}
+	return s.withSubscription(c, req, s.serveEvents)
+}
+
+func (s *Server) withSubscription(c echo.Context, req streamRequest,
+	serve func(echo.Context, streamRequest, *broker.Subscription) error,
+) error {
+	sub, err := s.opts.Hub.Subscribe(req.Request)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
+	return serve(c, req, sub)
+}
+
+// firstBatch reads a subscription's first batch, so that what has to be refused
+// still can be. When that takes too long (NATS does not answer) the batch is
+// Pending and to be asked for again.
+func firstBatch(ctx context.Context, sub *broker.Subscription) (broker.Batch, error) {
+	short, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	batch, err := sub.Next(short)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return broker.Batch{Pending: true, More: true}, nil
+	}
+	if err != nil {
+		return broker.Batch{}, fmt.Errorf("open stream: %w", err)
+	}
+	return batch, nil
+}
+
+// wantsPage reports whether the Accept header asks for JSON rather than for a
+// stream: it names application/json with a greater weight than text/event-stream,
+// or before it. Wildcards count for neither: who does not say gets a stream.
+func wantsPage(accept string) bool {
+	json, events := 0.0, 0.0
+	for r := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(r, ";")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case echo.MIMEApplicationJSON:
+			if q := weight(params); q > events {
+				json = max(json, q)
+			}
+		case sse.ContentType:
+			if q := weight(params); q > json {
+				events = max(events, q)
+			}
+		}
+	}
+	return json > events
+}
+
+// weight reads the q parameter of a media range (RFC 9110, section 12.4.2).
+func weight(params string) float64 {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if !strings.EqualFold(name, "q") {
+			continue
+		}
+		var q float64
+		if _, err := fmt.Sscanf(value, "%f", &q); err != nil {
+			return 0
+		}
+		return q
+	}
+	return 1
+}
+
+// prefersBlocks reports whether the client dispatches nothing for a block that
+// has no data. The EventSource standard makes a client send Cache-Control:
+// no-cache on its GET (https://html.spec.whatwg.org/multipage/server-sent-events.html#dom-eventsource),
+// and no client that does was seen to get this wrong.
+func prefersBlocks(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(strings.ToLower(r.Header.Get(echo.HeaderCacheControl)), "no-cache")
+}
