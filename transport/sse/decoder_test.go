@@ -294,6 +294,15 @@ func TestDecoder_MaxEventSize(t *testing.T) {
 	}
 }
 
+// The largest payload that NATS can carry fits, as base64 in a JSON object.
+func TestDecoder_DefaultMaxEventSize(t *testing.T) {
+	e := event("blob", strings.Repeat("\xff", 64<<20))
+	d := sse.NewDecoder(bytes.NewReader(sse.CloudEvents.AppendFrame(nil, e, sse.Source("EVENTS"))))
+	if _, err := d.Next(); err != nil {
+		t.Error(err)
+	}
+}
+
 // chunks returns a reader of s that reads at most n bytes at once.
 func chunks(s string, n int) io.Reader { return &chunkReader{s: s, next: func() int { return n }} }
 
