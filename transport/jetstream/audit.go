@@ -1,0 +1,109 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// audit is one look at the stream beside the reading of it. Some of what goes
+// wrong there does not show in a consumer: it just stays silent.
+type audit struct {
+	// position is how far the session was before the stream was asked.
+	position uint64
+	info     *jetstream.StreamInfo
+	err      error
+}
+
+// audit looks at the stream until ctx ends. It has a goroutine of its own, so
+// that a server that answers late does not hold up events.
+func (r *Reader) audit(ctx context.Context, position *atomic.Uint64, out chan<- audit) {
+	ticker := time.NewTicker(r.opt.AuditInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		a := audit{position: position.Load()}
+		a.info, a.err = r.askInfo(ctx)
+		select {
+		case out <- a:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Reader) askInfo(ctx context.Context) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return r.c.streamInfo(ctx, r.opt.Stream)
+}
+
+// check compares what was read with what the stream says it holds.
+func (s *session) check(ctx context.Context, a audit) error {
+	switch {
+	case errors.Is(a.err, ErrStreamMissing):
+		return a.err
+	case a.err != nil:
+		return nil // no answer is no evidence; the connection has its own watch
+	case !a.info.Created.Equal(s.created):
+		return errReplaced
+	case a.info.State.LastSeq < a.position:
+		return errRewound
+	}
+	if err := s.checkDelivery(ctx, a.info.State); err != nil {
+		return err
+	}
+	s.observe(a.info.State)
+	return nil
+}
+
+// checkDelivery looks for a consumer that has gone silent: the stream has more,
+// nothing came since the last audit, and nothing waits here. Sequences at the
+// end of the stream may have been deleted, so the leader is asked whether there
+// is a message at all.
+func (s *session) checkDelivery(ctx context.Context, state jetstream.StreamState) error {
+	silent := state.LastSeq > max(s.head.Seq, s.tail) && s.auditedAt == s.head.Seq && s.in.empty()
+	s.auditedAt = s.head.Seq
+	if !silent {
+		s.stuck = 0
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, more, err := s.r.c.getMsg(ctx, s.r.opt.Stream, msgGetRequest{Seq: s.head.Seq + 1, NextFor: ">"})
+	switch {
+	case err != nil:
+		return nil
+	case !more:
+		s.tail = state.LastSeq
+		return nil
+	}
+	if s.stuck++; s.stuck < maxStuck {
+		return nil
+	}
+	return fmt.Errorf("%w: at %d of %d", errStuck, s.head.Seq, state.LastSeq)
+}
+
+// observe notes the stream's state for Status and for the sink.
+func (s *session) observe(state jetstream.StreamState) {
+	reached := max(s.head.Seq, s.tail)
+	if state.Msgs == 0 || reached >= state.LastSeq {
+		reached = state.LastSeq
+	}
+	s.sink.Upstream(headOf(state))
+	s.r.update(func(st *ReaderStatus) {
+		st.Problem = ""
+		st.Position = s.head.Seq
+		st.LastSeq = state.LastSeq
+		st.Lag = state.LastSeq - min(reached, state.LastSeq)
+		st.CaughtUp = st.CaughtUp || reached >= s.goal
+	})
+}

@@ -1,0 +1,83 @@
+// Package jetstream is Ringcast's side of NATS: the embedded server or a
+// connection to an external one, the stream that is the truth, the reader that
+// copies it into the ring, the history that answers what the ring no longer
+// holds, and the publisher.
+//
+//	StartEmbedded ─▶ Connect ─▶ EnsureStream ─▶ Reader.Run ─▶ broker.Sink
+//	                    │                        History ──▶ broker.History
+//	                    └─▶ Publish
+//
+// What it promises:
+//   - [Reader] gives the sink every event of the stream after the sink's head,
+//     in order, once; or it resets the sink, so that subscriptions are told.
+//     Before it appends anything it has verified that the stream still holds the
+//     very event that is the sink's head.
+//   - A connection is kept for ever, whatever happens to the server. What only an
+//     operator can mend is an error at the start that matches [ErrConfig].
+//   - An existing stream is not changed without being asked to.
+//   - [History] answers for the stream's leader, or returns an error that wraps
+//     broker.ErrUnavailable. It never passes off a partial answer as a whole one.
+//   - Memory is bounded: a session of the reader holds one batch, one inbox and
+//     two pull requests, each bounded in bytes; a history page is bounded too.
+//   - Credentials, of URLs and otherwise, are in no log line, status or error.
+//
+// What it does not promise:
+//   - Exactly-once publishing. A publish without acknowledgement may have been
+//     stored; [Message].MsgID makes repeating it safe for two minutes.
+//   - That a replaced stream is noticed when nothing is left to compare: the
+//     ring's newest event gone from the stream, later stamps, no lower sequence.
+//   - On a replicated stream: that History, asked at the very moment at which a
+//     replica has received but not applied an event, sees that event. Replicas
+//     that lag by the leader's account are not asked.
+//   - Events that were deleted one by one (as opposed to expired) are left out
+//     without a word: whoever deletes them wants that.
+//
+// Concurrency: [Client] and [History] may be used from any number of goroutines.
+// [Reader].Run is for one goroutine at a time and is the only one that calls the
+// sink; [Reader].Status may be called from anywhere. No lock of this package is
+// held over a network call.
+//
+// # What the code guards against
+//
+// Measured with nats-server 2.15.2 and nats.go 1.55.0, in a test of this package
+// unless noted.
+//
+// Of the server:
+//   - NewServer installs signal handlers unless NoSigs is set before it.
+//   - A taken port or a failing JetStream is told to the logger as a fatal error,
+//     and Start returns as if nothing had happened.
+//   - The store directory is not locked: two servers on one corrupt it.
+//   - Restoring an older copy of the store keeps the stream's creation time and
+//     reuses sequences, so only an event's stamp tells. Deleting and making the
+//     stream again starts at sequence 1.
+//   - The state's last_ts is the stamp of last_seq for as long as the stream
+//     lives: after a purge, after deleting the last message, after all expired,
+//     after a restart, after a copy taken while running (as kill -9 leaves it),
+//     and with the index file gone. Hence an empty stream can be compared too.
+//   - A start sequence that retention has taken is clamped without a word; one in
+//     the future is not, and the consumer is silent until it comes. Hence the
+//     audits, and the look at first_seq wherever sequences are missing.
+//   - Filter subjects of one consumer must not overlap; ones that lie outside the
+//     stream's subjects are accepted.
+//   - A pull request whose max_bytes is below the next message returns nothing,
+//     for ever. Hence max_payload is always added to a bound.
+//   - Direct get and consumers are served by any replica.
+//   - A deleted stream tells a waiting pull "consumer deleted" at once, even if
+//     the stream is made again right away.
+//
+// Of nats.go:
+//   - Its ordered consumer never delivers again after the stream was made again
+//     or rewound, and skips in silence what retention took. It is not used.
+//   - Stop in the error handler of Consume deadlocks. It is called by the session.
+//   - With AckNone, messages sent while the connection breaks are gone: the
+//     consumer's sequence then has a hole. Any interruption ends the session.
+//   - While disconnected it buffers publishes and sends them later, after the
+//     caller was told that they failed. The buffer is turned off.
+//   - Two refused logins in a row close the connection for good, unless told not
+//     to.
+//   - It redacts passwords of URLs in its own text, but not tokens, and neither in
+//     the error of a URL that does not parse.
+//   - Each message has a payload slice of its own (headers and payload copied out
+//     of the read buffer together), so an event that keeps it pins at most its own
+//     headers besides.
+package jetstream
