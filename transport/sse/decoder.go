@@ -14,8 +14,8 @@ import (
 )
 
 // DefaultMaxEventSize is how many bytes a Decoder takes for one event unless it
-// is told otherwise. A payload of 64 MiB, the most that NATS can be configured
-// for, takes 86 MiB as base64.
+// is told otherwise. A payload of 64 MiB, the most that NATS takes with its default
+// max_pending, is 86 MiB as base64.
 const DefaultMaxEventSize = 96 << 20
 
 // ErrEventTooLarge: a line, or the data of one event, is longer than the
