@@ -75,6 +75,9 @@ func TestLoad_Precedence(t *testing.T) {
 				t.Errorf("heartbeat is %v, want %v", got.Heartbeat, tt.want)
 			}
 			line := regexp.MustCompile(`(?m)^heartbeat: .*$`).FindString(written(t, got))
+			if got.IsSet("heartbeat") != (tt.origin != "default") {
+				t.Errorf("IsSet is %v, but the value is from %q", got.IsSet("heartbeat"), tt.origin)
+			}
 			if !strings.HasSuffix(line, tt.origin) {
 				t.Errorf("written as %q, want the origin %q", line, tt.origin)
 			}
@@ -264,6 +267,8 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: nats-tls-* is set without nats-url: it is for an external NATS server"},
 		{"together/replicas of the embedded server", "", nil, []string{"--stream-replicas=3"},
 			"configuration: stream-replicas is above 1 without nats-url: the embedded NATS server is a single one"},
+		{"together/more than the embedded server takes", "", nil, []string{"--publish-max-bytes=9MiB"},
+			"configuration: publish-max-bytes is above 8MiB without nats-url: the embedded NATS server takes no more"},
 		{"together/one address for both", "", nil, []string{"--listen=127.0.0.1:4222"},
 			"configuration: listen and nats-listen are both 127.0.0.1:4222: they need addresses of their own"},
 	}

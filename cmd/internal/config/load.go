@@ -39,6 +39,11 @@ type Loaded struct {
 	origins map[string]string // setting → where its value comes from
 }
 
+// IsSet reports whether the setting was given rather than left at its default.
+func (l *Loaded) IsSet(name string) bool { return l.origins[name] != defaultOrigin }
+
+const defaultOrigin = "default"
+
 // AddFlags adds a flag for every setting, and the one for the file.
 func AddFlags(flags *pflag.FlagSet) {
 	flags.String(FileFlag, "", "YAML file with the settings below as keys (environment: "+FileEnv+")")
@@ -95,7 +100,7 @@ func defaults() layer {
 	}
 	return layer{
 		provider: confmap.Provider(values, ""),
-		origin:   func(string) string { return "default" },
+		origin:   func(string) string { return defaultOrigin },
 		strict:   true,
 	}
 }
