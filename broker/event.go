@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,8 +50,11 @@ func (e *Event) TypeOrDefault() string {
 func (e *Event) Size() int { return len(e.Data) + len(e.Subject) + len(e.Type) }
 
 // ValidateType checks an event type given by a producer or a reader: UTF-8 of 1
-// to MaxTypeLen bytes without control characters (a line end would end the field
-// on the wire) and without the reserved prefix.
+// to MaxTypeLen bytes without the reserved prefix, without control characters (a
+// line end would end the field on the wire, and a CloudEvents attribute may hold
+// none: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type-system)
+// and without the other characters at which some clients, Python's splitlines
+// among them, end a line: U+0085, U+2028 and U+2029.
 func ValidateType(t string) error {
 	switch {
 	case t == "":
@@ -59,8 +63,8 @@ func ValidateType(t string) error {
 		return fmt.Errorf("event type has %d bytes: %d are allowed", len(t), MaxTypeLen)
 	case !utf8.ValidString(t):
 		return fmt.Errorf("event type %q is not UTF-8", t)
-	case strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return fmt.Errorf("event type %q contains a control character", t)
+	case strings.ContainsFunc(t, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) }):
+		return fmt.Errorf("event type %q contains a control character or a line separator", t)
 	case strings.HasPrefix(t, ReservedTypePrefix):
 		return fmt.Errorf("event type %q: the prefix %q is reserved", t, ReservedTypePrefix)
 	}

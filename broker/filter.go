@@ -8,8 +8,15 @@ import (
 	"github.com/nats-io/nats-server/v2/server/gsl"
 )
 
-// MaxFilterSubjects is the greatest number of subjects in one filter.
-const MaxFilterSubjects = 1000
+const (
+	// MaxFilterSubjects is the greatest number of subjects in one filter.
+	MaxFilterSubjects = 1000
+	// MaxFilterWildcards is the greatest length in bytes of all subjects with a
+	// wildcard in one filter together. Finding which of them covers which takes time
+	// that grows with this times the number of subjects: for subjects made to take
+	// long 0.2 s at most within these bounds, where without this one it was 5 s.
+	MaxFilterWildcards = 16 << 10
+)
 
 // Filter selects events: by subject, and among those optionally by type. It is
 // immutable and safe for concurrent use. The zero Filter matches nothing.
@@ -40,26 +47,69 @@ func NewFilter(subjects, types []string) (Filter, error) {
 			return Filter{}, err
 		}
 	}
+	least, err := withoutCovered(subjects)
+	if err != nil {
+		return Filter{}, err
+	}
 	f := Filter{
-		subjects: withoutCovered(subjects),
+		subjects: least,
 		types:    slices.Compact(slices.Sorted(slices.Values(types))),
 		sublist:  gsl.NewSublist[struct{}](),
 	}
 	for _, s := range f.subjects {
-		if err := f.sublist.Insert(s, struct{}{}); err != nil {
-			return Filter{}, fmt.Errorf("subject %q: %w", s, err)
-		}
+		insert(f.sublist, s)
 	}
 	return f, nil
 }
 
 // withoutCovered returns the subjects, sorted, less those that another covers.
-func withoutCovered(subjects []string) []string {
+//
+// Each is looked up in a sublist of the others as if it were literal. There * and >
+// are in no other subject as literal tokens, so that they match what covers them:
+// * matches * or >, and > matches >, but also a * in its place. Therefore subjects
+// that end in > are looked up among those that do.
+func withoutCovered(subjects []string) ([]string, error) {
 	all := slices.Compact(slices.Sorted(slices.Values(subjects)))
-	wild := slices.DeleteFunc(slices.Clone(all), IsLiteral)
+	wild, tails := gsl.NewSublist[struct{}](), gsl.NewSublist[struct{}]()
+	size := 0
+	for _, s := range all {
+		if IsLiteral(s) {
+			continue
+		}
+		if size += len(s); size > MaxFilterWildcards {
+			return nil, fmt.Errorf("subjects with wildcards have more than %d bytes together", MaxFilterWildcards)
+		}
+		insert(wild, s)
+		if hasTail(s) {
+			insert(tails, s)
+		}
+	}
 	return slices.DeleteFunc(all, func(s string) bool {
-		return slices.ContainsFunc(wild, func(w string) bool { return w != s && covers(w, s) })
-	})
+		others := wild
+		if hasTail(s) {
+			others = tails
+		}
+		if IsLiteral(s) {
+			return others.HasInterest(s)
+		}
+		remove(others, s)
+		defer insert(others, s)
+		return others.HasInterest(s)
+	}), nil
+}
+
+// insert adds a valid subject, which a sublist cannot refuse.
+func insert(l *gsl.SimpleSublist, subject string) {
+	if err := l.Insert(subject, struct{}{}); err != nil {
+		panic(fmt.Sprintf("insert valid subject %q: %v", subject, err))
+	}
+}
+
+// remove takes out a subject that was inserted.
+func remove(l *gsl.SimpleSublist, subject string) {
+	if err := l.Remove(subject, struct{}{}); err != nil {
+		panic(fmt.Sprintf("remove inserted subject %q: %v", subject, err))
+	}
 }
 
 // Subjects returns the filter's subjects in sorted order. The caller must not

@@ -66,6 +66,11 @@ func IsLiteral(s string) bool {
 	return true
 }
 
+// hasTail reports whether the valid subject s ends in the wildcard >.
+func hasTail(s string) bool {
+	return s == wildcardTail || strings.HasSuffix(s, tokenSep+wildcardTail)
+}
+
 // covers reports whether every subject that matches pattern inner matches
 // pattern outer too. A literal subject is a pattern that matches itself.
 func covers(outer, inner string) bool {
