@@ -1,0 +1,24 @@
+/**
+ * An event's id as it comes over the wire: `<sequence>-<stamp>`. Ordering uses
+ * the sequence alone.
+ */
+export type EventId = string;
+
+function sequence(id: EventId): string {
+	const dash = id.indexOf("-");
+	return dash < 0 ? id : id.slice(0, dash);
+}
+
+/**
+ * Orders two ids: negative, zero or positive, as for Array.sort. Sequences are
+ * compared as text, because they are 64 bits wide and a number holds 53: they have
+ * no leading zeros, so the longer one is the greater one.
+ */
+export function compareIds(a: EventId, b: EventId): number {
+	const x = sequence(a);
+	const y = sequence(b);
+	if (x.length !== y.length) {
+		return x.length - y.length;
+	}
+	return x < y ? -1 : x > y ? 1 : 0;
+}

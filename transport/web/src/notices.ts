@@ -1,0 +1,61 @@
+import type { EventId } from "./ids.ts";
+
+/** What a producer publishes on events.notify.<user>. */
+export interface Notice {
+	readonly id: EventId;
+	readonly user: string;
+	readonly title: string;
+	readonly body: string;
+	/** Milliseconds since the Unix epoch, or NaN where the producer said nothing. */
+	readonly time: number;
+}
+
+/** How many notices are kept. */
+export const MAX_NOTICES = 50;
+
+/** The longest text that is shown of each field, in UTF-16 code units. */
+const MAX_TEXT = 500;
+
+/**
+ * Reads a notification. Anything can be published by hand, so data that is not the
+ * JSON object expected is shown as it is.
+ */
+export function parseNotice(id: EventId, data: string): Notice {
+	let value: unknown;
+	try {
+		value = JSON.parse(data);
+	} catch {
+		value = undefined;
+	}
+	if (typeof value !== "object" || value === null || Array.isArray(value)) {
+		return { id, user: "", title: shorten(data), body: "", time: Number.NaN };
+	}
+	const fields = value as Record<string, unknown>;
+	const text = (name: string) => {
+		const field = fields[name];
+		return typeof field === "string" ? shorten(field) : "";
+	};
+	const notice = { id, user: text("user"), title: text("title"), body: text("body") };
+	if (notice.title === "" && notice.body === "") {
+		notice.title = shorten(data);
+	}
+	return { ...notice, time: Date.parse(text("time")) };
+}
+
+function shorten(text: string): string {
+	return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
+}
+
+/** The newest notices, newest first. */
+export class NoticeFeed {
+	private notices: Notice[] = [];
+
+	add(notice: Notice): void {
+		this.notices.unshift(notice);
+		this.notices.length = Math.min(this.notices.length, MAX_NOTICES);
+	}
+
+	all(): readonly Notice[] {
+		return this.notices;
+	}
+}

@@ -1,0 +1,58 @@
+/** A price at a time in milliseconds since the Unix epoch. */
+export interface Point {
+	readonly time: number;
+	readonly price: number;
+}
+
+/** Points closer together than this are one, the newest. */
+const BUCKET_MS = 100;
+
+/**
+ * Prices in the order of time, as far back as a window reaches. Neither the rate
+ * of events nor the time the page has been open makes it grow beyond one point per
+ * 100 ms of window.
+ */
+export class Series {
+	private readonly points: Point[] = [];
+
+	/** @param windowMs how far back from the newest point it reaches */
+	constructor(private readonly windowMs: number) {}
+
+	/** Inserts a point where its time belongs, at the end as a rule. */
+	add(point: Point): void {
+		let at = this.points.length;
+		while (at > 0 && bucket(this.at(at - 1)) > bucket(point)) {
+			at--;
+		}
+		if (at > 0 && bucket(this.at(at - 1)) === bucket(point)) {
+			if (this.at(at - 1).time <= point.time) {
+				this.points[at - 1] = point;
+			}
+		} else {
+			this.points.splice(at, 0, point);
+		}
+		this.trim();
+	}
+
+	all(): readonly Point[] {
+		return this.points;
+	}
+
+	/** Drops what has left the window, save one point so that a line enters from the edge. */
+	private trim(): void {
+		const oldest = this.at(this.points.length - 1).time - this.windowMs;
+		let gone = 0;
+		while (gone + 1 < this.points.length && this.at(gone + 1).time <= oldest) {
+			gone++;
+		}
+		this.points.splice(0, gone);
+	}
+
+	private at(i: number): Point {
+		return this.points[i] as Point; // every caller stays within the bounds
+	}
+}
+
+function bucket(point: Point): number {
+	return Math.floor(point.time / BUCKET_MS);
+}
