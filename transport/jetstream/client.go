@@ -55,10 +55,11 @@ type Client struct {
 
 	// mu guards the fields below; nothing blocks while it is held.
 	mu      sync.Mutex
-	up      chan struct{} // closed while connected; replaced on a disconnect
-	down    chan struct{} // closed while disconnected; replaced on a connect
-	lastErr error         // of the connection, until it is up again
-	stream  string        // set by EnsureStream
+	up      chan struct{}           // closed while connected; replaced on a disconnect
+	live    context.Context         // ends with the connection; replaced on a connect
+	endLive context.CancelCauseFunc // of live
+	lastErr error                   // of the connection, until it is up again
+	stream  string                  // set by EnsureStream
 }
 
 // Status is the state of the connection.
@@ -114,12 +115,12 @@ func newClient(opt Options) *Client {
 		redact: newRedactor(opt.URL),
 		closed: make(chan struct{}),
 		up:     make(chan struct{}),
-		down:   make(chan struct{}),
 	}
+	c.live, c.endLive = context.WithCancelCause(context.Background())
+	c.endLive(ErrDisconnected)
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	close(c.down)
 	return c
 }
 
@@ -177,7 +178,6 @@ func securityOptions(opt Options) []nats.Option {
 // mend. A server that answers and refuses is not one.
 func unreachable(err error) bool {
 	var badCert *tls.CertificateVerificationError
-	var network interface{ Timeout() bool } // net.Error and os.SyscallError alike
 	switch {
 	case errors.As(err, &badCert),
 		errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
@@ -187,7 +187,7 @@ func unreachable(err error) bool {
 		errors.Is(err, nats.ErrConnectionClosed), isEOF(err):
 		return true
 	}
-	return isNetError(err) || errors.As(err, &network)
+	return isNetError(err)
 }
 
 // Close ends the connection and waits until nats.go is done with it. Requests
@@ -213,20 +213,29 @@ func (c *Client) Status() Status {
 	return s
 }
 
-// connection returns a channel that is closed when the connection is there, and
-// one that is closed when it is gone. A reader that keeps down from its start
-// cannot miss an interruption, however short.
-func (c *Client) connection() (up, down <-chan struct{}) {
+// connected returns a channel that is closed while there is a connection.
+func (c *Client) connected() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.up, c.down
+	return c.up
+}
+
+// whileConnected returns a context that ends with ctx or with the connection,
+// then with the cause ErrDisconnected. An answer on its way when the connection
+// breaks never comes: nobody has to wait for it until a timeout.
+func (c *Client) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	live := c.live
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(live, func() { cancel(ErrDisconnected) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // awaitUp waits until nats.go has told that it is connected.
 func (c *Client) awaitUp(ctx context.Context) {
-	up, _ := c.connection()
 	select {
-	case <-up:
+	case <-c.connected():
 	case <-c.closed:
 	case <-ctx.Done():
 	}
@@ -234,10 +243,10 @@ func (c *Client) awaitUp(ctx context.Context) {
 
 func (c *Client) setUp(nc *nats.Conn) {
 	c.mu.Lock()
-	changed := !isClosed(c.up)
+	changed := c.live.Err() != nil
 	if changed {
 		close(c.up)
-		c.down = make(chan struct{})
+		c.live, c.endLive = context.WithCancelCause(context.Background())
 	}
 	c.lastErr = nil
 	c.mu.Unlock()
@@ -253,10 +262,10 @@ func (c *Client) setDown(err error) (changed bool) {
 	if err != nil {
 		c.lastErr = err
 	}
-	if isClosed(c.down) {
+	if c.live.Err() != nil {
 		return false
 	}
-	close(c.down)
+	c.endLive(ErrDisconnected)
 	c.up = make(chan struct{})
 	return true
 }
@@ -288,13 +297,4 @@ func (c *Client) asyncError(sub *nats.Subscription, err error) {
 		subject = sub.Subject
 	}
 	c.log.Warn("NATS reports an error", "subject", subject, "error", c.redact.err(err))
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
-	}
 }

@@ -60,7 +60,8 @@ func apiError(err error) *jetstream.APIError {
 // JetStream does, so those are told apart by their own codes.
 func startupError(err error) error {
 	switch api := apiError(err); {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		errors.Is(err, nats.ErrNoResponders): // nobody serves the API
 		return permanent(ErrNoJetStream)
 	case api != nil && api.Code >= 400 && api.Code < 500 && api.Code != 408 && api.Code != 429:
 		return permanent(err)
@@ -90,7 +91,10 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
+	switch cause := context.Cause(ctx); {
+	case cause == ErrDisconnected:
+		err = cause
+	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", verb, context.Canceled)
 	}
 	return fmt.Errorf("%s: %w: %w", verb, broker.ErrUnavailable, err)

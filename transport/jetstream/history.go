@@ -65,9 +65,8 @@ func NewHistory(c *Client, opt HistoryOptions) *History {
 func (h *History) ask(ctx context.Context, verb string, question func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, h.timeout, errAskTimeout)
 	defer cancel()
-	if !h.c.nc.IsConnected() {
-		return unavailable(ctx, verb, ErrDisconnected)
-	}
+	ctx, cancelLive := h.c.whileConnected(ctx)
+	defer cancelLive()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()

@@ -7,10 +7,13 @@ import (
 )
 
 // isNetError reports whether err comes from the network: a refused or reset
-// connection, a name that does not resolve, a timeout.
+// connection, a name that does not resolve, a timeout. The interface net.Error
+// does not tell: the errors of a URL that does not parse and of a file that is
+// missing have its methods too.
 func isNetError(err error) bool {
-	var netErr net.Error
-	return errors.As(err, &netErr)
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) || errors.As(err, &dns)
 }
 
 // isEOF reports whether the peer hung up, as a server does that is stopping.

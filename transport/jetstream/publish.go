@@ -80,6 +80,8 @@ func (c *Client) publish(ctx context.Context, m Message) (Ack, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	ctx, cancelLive := c.whileConnected(ctx)
+	defer cancelLive()
 	ack, err := c.js.PublishMsg(ctx, m.natsMsg())
 	if err != nil {
 		return Ack{}, c.publishError(ctx, m.Subject, err)
@@ -135,6 +137,8 @@ func (c *Client) streamName() string {
 
 func (c *Client) publishError(ctx context.Context, subject string, err error) error {
 	switch {
+	case context.Cause(ctx) == ErrDisconnected:
+		return fmt.Errorf("%w: %w", ErrPublishUnavailable, ErrDisconnected)
 	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case apiCode(err) == codeTooManyRequests:

@@ -160,11 +160,10 @@ func ordinary(err error) bool {
 // awaitConnection waits for the client's connection, or for a moment: whether
 // there is one is told by different callbacks of nats.go, so one may come late.
 func (r *Reader) awaitConnection(ctx context.Context) {
-	up, _ := r.c.connection()
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
-	case <-up:
+	case <-r.c.connected():
 		pause(ctx, 1) // the server that is just up may still open its streams
 	case <-timer.C:
 	case <-ctx.Done():

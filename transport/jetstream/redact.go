@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,11 +46,17 @@ func secretsOf(u string) []string {
 	if !hasPassword {
 		secret = user // a token
 	}
-	secrets := []string{info, secret}
+	secrets := []string{info, quoted(info), secret, quoted(secret)}
 	if decoded, err := url.PathUnescape(secret); err == nil {
-		secrets = append(secrets, decoded)
+		secrets = append(secrets, decoded, quoted(decoded))
 	}
 	return secrets
+}
+
+// quoted returns s as %q writes it, which errors about URLs do.
+func quoted(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
 }
 
 // text returns s without any of the credentials.

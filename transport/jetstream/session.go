@@ -63,11 +63,8 @@ type session struct {
 // session reads from the sink's head until something is wrong. progress reports
 // whether it got as far as reading.
 func (r *Reader) session(ctx context.Context, sink broker.Sink) (progress bool, err error) {
-	_, down := r.c.connection() // before anything is asked: no interruption goes unseen
-	if isClosed(down) || !r.c.nc.IsConnected() {
-		return false, ErrDisconnected
-	}
-	ctx, cancel := context.WithCancel(ctx)
+	// Before anything is asked: no interruption goes unseen, however short.
+	ctx, cancel := r.c.whileConnected(ctx)
 	defer cancel()
 	s := &session{
 		r:    r,
@@ -75,35 +72,44 @@ func (r *Reader) session(ctx context.Context, sink broker.Sink) (progress bool, 
 		in:   newInbox(r.opt.BatchEvents, r.opt.BatchBytes, ctx.Done()),
 		errs: make(chan error, 1),
 	}
+	if err := s.read(ctx, cancel); context.Cause(ctx) != ErrDisconnected {
+		return s.progress, err
+	}
+	return s.progress, ErrDisconnected
+}
+
+// read is the session from its beginning to its end. end makes whoever works
+// for it stop waiting.
+func (s *session) read(ctx context.Context, end context.CancelFunc) error {
+	if !s.r.c.nc.IsConnected() {
+		return ErrDisconnected
+	}
 	if err := s.begin(ctx); err != nil {
-		return false, err
+		return err
 	}
 	consumer, err := s.createConsumer(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.deleteConsumer(consumer)
 	consuming, err := s.consume(consumer)
 	if err != nil {
-		return false, fmt.Errorf("consume: %w", err)
+		return fmt.Errorf("consume: %w", err)
 	}
 	defer consuming.Stop() // from here, never from the error handler: that deadlocks
-	defer cancel()         // before Stop: lets a waiting handler go
+	defer end()            // before Stop: lets a waiting handler go
 
 	audits := make(chan audit)
-	go r.audit(ctx, &s.position, audits)
-	err = s.loop(ctx, down, audits)
-	return s.progress, err
+	go s.r.audit(ctx, &s.position, audits)
+	return s.loop(ctx, audits)
 }
 
-func (s *session) loop(ctx context.Context, down <-chan struct{}, audits <-chan audit) error {
+func (s *session) loop(ctx context.Context, audits <-chan audit) error {
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-down:
-			return ErrDisconnected
+			return context.Cause(ctx)
 		case err = <-s.errs:
 		case <-s.in.ready:
 			err = s.handle(ctx, s.in.take())

@@ -54,11 +54,13 @@ func (c *Client) EnsureStream(ctx context.Context, cfg StreamConfig) error {
 	if err := cfg.validate(); err != nil {
 		return permanent(fmt.Errorf("ensure stream %q: %w", cfg.Name, err))
 	}
-	if !c.nc.IsConnected() {
+	ctx, cancel := c.whileConnected(ctx)
+	defer cancel()
+	switch err := c.ensureStream(ctx, cfg); {
+	case context.Cause(ctx) == ErrDisconnected:
 		return fmt.Errorf("ensure stream %s: %w: %s", cfg.Name, ErrDisconnected, c.Status().LastError)
-	}
-	if err := c.ensureStream(ctx, cfg); err != nil {
-		return fmt.Errorf("ensure stream %s: %w", cfg.Name, err)
+	case err != nil:
+		return fmt.Errorf("ensure stream %s: %w", cfg.Name, c.redact.err(err))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
