@@ -1,0 +1,51 @@
+package jetstream
+
+import (
+	"errors"
+	"testing"
+
+	"ringcast/broker"
+)
+
+// Rule: a hole in the consumer's own sequence is a message lost on the way, and
+// nothing after it may be appended.
+func TestSession_dense(t *testing.T) {
+	s := &session{nextCons: 1}
+	events := make([]broker.Event, 4)
+	if got, err := s.dense(batch{events: events[:2], consumerSeqs: []uint64{1, 2}}); err != nil || len(got) != 2 {
+		t.Errorf("dense: %d events, %v", len(got), err)
+	}
+	got, err := s.dense(batch{events: events, consumerSeqs: []uint64{3, 4, 6, 7}})
+	if !errors.Is(err, errLost) || len(got) != 2 {
+		t.Errorf("with a hole: %d events, %v", len(got), err)
+	}
+}
+
+// Rule: the inbox holds no more than its bounds, but always one event.
+func TestInbox(t *testing.T) {
+	done := make(chan struct{})
+	in := newInbox(3, 100, done)
+	small, large := broker.Event{Data: make([]byte, 10)}, broker.Event{Data: make([]byte, 500)}
+	if !in.tryPut(large, 1) {
+		t.Error("an event larger than the bound found no room in an empty inbox")
+	}
+	if in.tryPut(small, 2) {
+		t.Error("more was put beside it")
+	}
+	if b := in.take(); len(b.events) != 1 || b.consumerSeqs[0] != 1 {
+		t.Errorf("took %+v", b)
+	}
+	for i := range 3 {
+		if !in.tryPut(small, uint64(i)) {
+			t.Errorf("no room for event %d", i)
+		}
+	}
+	if in.tryPut(small, 4) {
+		t.Error("a fourth event in an inbox for three")
+	}
+	close(done)
+	in.put(small, 4) // returns, though there is no room
+	if in.empty() || len(in.take().events) != 3 || !in.empty() {
+		t.Error("the inbox did not hold what was put")
+	}
+}
