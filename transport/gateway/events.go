@@ -201,7 +201,7 @@ func (st *eventStream) appendGap(b []byte, batch broker.Batch) []byte {
 	if !batch.Snapshot {
 		st.sent = g.At
 	}
-	return sse.AppendGap(b, string(g.Reason), g.Requested, g.Oldest.String(), g.At)
+	return sse.AppendGap(b, g, !batch.Snapshot)
 }
 
 // send writes b, within the write time-out.

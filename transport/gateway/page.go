@@ -114,7 +114,7 @@ func (p *page) appendJSON(b []byte) []byte {
 	if p.gap == nil {
 		b = append(b, "null"...)
 	} else {
-		b = append(b, "{}"...)
+		b = sse.AppendGapJSON(b, p.gap)
 	}
 	b = append(b, `,"finished":`...)
 	if p.finished {

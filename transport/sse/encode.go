@@ -61,19 +61,31 @@ func AppendRetry(dst []byte, wait time.Duration) []byte {
 	return append(dst, '\n')
 }
 
-// AppendGap appends the event that says that events are missing before at, the
-// position the stream goes on from: why, the id that was asked for (any text: it
-// is the client's), and the id of the oldest event held.
-func AppendGap(dst []byte, reason, requested, oldest string, at broker.ID) []byte {
+// AppendGap appends the event that says that events are missing before g.At, the
+// position the stream goes on from. withID gives the client that position as its
+// last event id; without, it keeps the one it has.
+func AppendGap(dst []byte, g *broker.Gap, withID bool) []byte {
 	dst = appendName(dst, GapEvent)
-	dst = append(dst, `data: {"reason":`...)
-	dst = appendJSONString(dst, reason)
+	dst = append(dst, "data: "...)
+	dst = AppendGapJSON(dst, g)
+	dst = append(dst, '\n')
+	if !withID {
+		return append(dst, '\n')
+	}
+	return appendID(dst, g.At)
+}
+
+// AppendGapJSON appends {"reason":…,"requested":…,"oldest":…}: the data of a gap's
+// event, and the member of a page. What was requested is any text: it is the
+// client's.
+func AppendGapJSON(dst []byte, g *broker.Gap) []byte {
+	dst = append(dst, `{"reason":`...)
+	dst = appendJSONString(dst, string(g.Reason))
 	dst = append(dst, `,"requested":`...)
-	dst = appendJSONString(dst, requested)
-	dst = append(dst, `,"oldest":`...)
-	dst = appendJSONString(dst, oldest)
-	dst = append(dst, "}\n"...)
-	return appendID(dst, at)
+	dst = appendJSONString(dst, g.Requested)
+	dst = append(dst, `,"oldest":"`...)
+	dst = g.Oldest.AppendText(dst)
+	return append(dst, `"}`...)
 }
 
 func appendName(dst []byte, typ string) []byte {

@@ -53,10 +53,14 @@ var wire = map[string]func(dst []byte) []byte{
 	"retry-rounds-up":   func(dst []byte) []byte { return sse.AppendRetry(dst, time.Microsecond) },
 	"retry-negative":    func(dst []byte) []byte { return sse.AppendRetry(dst, -time.Second) },
 	"gap": func(dst []byte) []byte {
-		return sse.AppendGap(dst, "expired", "7-abc", id42.String(), broker.ID{Seq: 41, Stamp: broker.NoStamp})
+		return sse.AppendGap(dst, &broker.Gap{
+			Reason: broker.GapExpired, Requested: "7-abc", Oldest: id42, At: broker.ID{Seq: 41, Stamp: broker.NoStamp},
+		}, true)
 	},
 	"gap-hostile": func(dst []byte) []byte {
-		return sse.AppendGap(dst, "unknown", "\"\\\n\r\n\nid: 9\x00\xff\u2028<script>&", "", id42)
+		return sse.AppendGap(dst, &broker.Gap{
+			Reason: broker.GapUnknown, Requested: "\"\\\n\r\n\nid: 9\x00\xff\u2028<script>&", At: id42,
+		}, true)
 	},
 }
 
@@ -129,7 +133,9 @@ func TestAppend_StreamReadBack(t *testing.T) {
 	stream = sse.AppendRetry(stream, 1500*time.Millisecond)
 	stream = sse.AppendBookmark(stream, broker.ID{Seq: 5, Stamp: 35}, true)
 	stream = sse.AppendHeartbeat(stream)
-	stream = sse.AppendGap(stream, "reset", "5-x\n", "6-10", gapAt)
+	stream = sse.AppendGap(stream, &broker.Gap{
+		Reason: broker.GapReset, Requested: "5-x\n", Oldest: broker.ID{Seq: 6, Stamp: 36}, At: gapAt,
+	}, true)
 	stream = sse.AppendHeartbeat(stream)
 	stream = sse.Raw.AppendFrame(stream, event("trade", " 1\r\n2 "), "")
 	stream = sse.AppendBookmark(stream, broker.ID{Seq: 50, Stamp: 0}, true)
@@ -229,4 +235,13 @@ func base64Data(t *testing.T, object []byte) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// In a snapshot the client keeps the id it has: the gap's would skip the rest.
+func TestAppendGap_WithoutID(t *testing.T) {
+	got := string(sse.AppendGap(nil, &broker.Gap{Reason: broker.GapReset, Requested: "5-x", At: id42}, false))
+	want := "event: ringcast.gap\ndata: {\"reason\":\"reset\",\"requested\":\"5-x\",\"oldest\":\"0-0\"}\n\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
