@@ -177,7 +177,6 @@ func (r *run) attempt(ctx context.Context) error {
 	if err := checkResponse(resp); err != nil {
 		return orIdle(ctx, err)
 	}
-	dog.rest()
 	return orIdle(ctx, r.follow(&watchedReader{resp.Body, dog}))
 }
 

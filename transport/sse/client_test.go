@@ -125,7 +125,9 @@ func TestClient_Run(t *testing.T) {
 			stream("data: b\nid: 3\n\n:\ndata: c\nid: 4\n\n:"), // and what was cut, in full
 			stream("id\n\n"), // an id taken back
 		)
-		got, err := collect(t, p.client())
+		c := p.client()
+		c.Header = http.Header{"Last-Event-Id": {"forged"}} // the client's own to send, or not
+		got, err := collect(t, c)
 		if err != nil {
 			t.Fatal(err)
 		}

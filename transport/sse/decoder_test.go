@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -361,6 +362,37 @@ func TestDecoder_Next_gives_data_away(t *testing.T) {
 			t.Errorf("data %q, want %q", got, want)
 		}
 	}
+}
+
+// One huge event does not hold its memory for as long as the stream goes on.
+func TestDecoder_lets_go_of_a_huge_event(t *testing.T) {
+	const size = 64 << 20
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	huge := io.LimitReader(spaces{}, size) // an unknown field: nobody keeps it
+	d := sse.NewDecoder(io.MultiReader(huge, strings.NewReader("\n\ndata: x\n\n")))
+	before := inUse()
+	if _, err := d.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if after := inUse(); after > before+size/8 {
+		t.Errorf("%d bytes are held after an event of %d", after-before, size)
+	}
+	runtime.KeepAlive(d)
+}
+
+// spaces reads as spaces without end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }
 
 // FuzzDecoder: no input makes it panic, no way of cutting a stream changes what it

@@ -10,7 +10,8 @@ import (
 // error.
 const maxEmptyReads = 100
 
-// maxKeptLine is the largest line buffer that is kept for the next line.
+// maxKeptLine is the largest line buffer that is kept for the next line: one huge
+// event shall not hold its memory for as long as the stream goes on.
 const maxKeptLine = 1 << 20
 
 var byteOrderMark = []byte("\uFEFF")

@@ -31,6 +31,7 @@ const silence = 1000 * time.Hour
 type timedBody struct {
 	ctx    context.Context
 	pieces []piece
+	closed bool
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
@@ -47,34 +48,45 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (*timedBody) Close() error { return nil }
+func (b *timedBody) Close() error {
+	b.closed = true
+	return nil
+}
 
 // answer makes a response.
 func answer(r *http.Request, status int, header http.Header, pieces ...piece) *http.Response {
 	if header == nil {
 		header = http.Header{"Content-Type": {"text/event-stream"}}
 	}
-	return &http.Response{StatusCode: status, Header: header, Body: &timedBody{r.Context(), pieces}, Request: r}
+	return &http.Response{StatusCode: status, Header: header, Body: &timedBody{ctx: r.Context(), pieces: pieces}, Request: r}
 }
 
 // waits runs a client, whose answers are made by reply for the attempts 0, 1, …,
 // until it has waited n times, and returns the waits and their causes. It checks
-// that the client waited as long as it said.
+// that the client waited as long as it said and closed what it had opened.
 func waits(t *testing.T, c sse.Client, n int, reply func(attempt int, r *http.Request) (*http.Response, error)) (lengths []time.Duration, causes []error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	attempt := 0
 	var until time.Time
+	var body *timedBody
 	c.URL = "http://gateway.test/v1/stream"
 	c.HTTP = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
 		if attempt > 0 && !time.Now().Equal(until) {
 			t.Errorf("attempt %d at %v, want it at %v", attempt, time.Now(), until)
 		}
 		attempt++
-		return reply(attempt-1, r)
+		resp, err := reply(attempt-1, r)
+		if err == nil {
+			body = resp.Body.(*timedBody)
+		}
+		return resp, err
 	})}
 	c.OnRetry = func(cause error, wait time.Duration) {
+		if body != nil && !body.closed {
+			t.Errorf("attempt %d: the body was left open", attempt-1)
+		}
 		lengths, causes, until = append(lengths, wait), append(causes, cause), time.Now().Add(wait)
 		if len(lengths) == n {
 			cancel()
@@ -201,8 +213,8 @@ func TestClient_RetryAfter(t *testing.T) {
 			if got[i] != c.want {
 				t.Errorf("Retry-After %q: wait %v, want %v", c.header, got[i], c.want)
 			}
-			if refused := new(sse.StatusError); !errors.As(causes[i], &refused) || refused.StatusCode != 503 {
-				t.Errorf("cause %v", causes[i])
+			if refused := new(sse.StatusError); !errors.As(causes[i], &refused) || refused.StatusCode != 503 || refused.RetryAfter < 0 {
+				t.Errorf("cause %#v", causes[i])
 			}
 		}
 	})
