@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ringcast/broker"
 	"ringcast/transport/sse"
 )
@@ -81,9 +83,39 @@ func FuzzFormats(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, typ, subject string, data []byte, source string) {
 		e := &broker.Event{ID: id42, Subject: subject, Type: typ, Data: data}
-		checkPageObject(t, e, sse.AppendJSON(nil, e))
-		checkCloudEvent(t, e, source, sse.AppendCloudEvent(nil, e, source))
+		page, cloud := sse.AppendJSON(nil, e), sse.AppendCloudEvent(nil, e, source)
+		checkPageObject(t, e, page)
+		checkCloudEvent(t, e, source, cloud)
+		checkGap(t, &broker.Gap{Reason: broker.GapUnknown, Requested: subject, Oldest: id42})
+		if broker.ValidateType(typ) != nil {
+			e.Type = "" // no frame can name it
+			page, cloud = sse.AppendJSON(nil, e), sse.AppendCloudEvent(nil, e, source)
+		}
+		checkFrame(t, e, cloud, sse.CloudEvents.AppendFrame(nil, e, source))
+		if !utf8.Valid(data) {
+			checkFrame(t, e, page, sse.Raw.AppendFrame(nil, e, source))
+		}
 	})
+}
+
+// checkFrame checks that frame is one event with the object as its data.
+func checkFrame(t *testing.T, e *broker.Event, object, frame []byte) {
+	want := []sse.Message{{Type: e.TypeOrDefault(), Data: object, LastEventID: e.ID.String()}}
+	if diff := cmp.Diff(want, readAll(t, sse.NewDecoder(bytes.NewReader(frame)))); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+}
+
+func checkGap(t *testing.T, g *broker.Gap) {
+	object := sse.AppendGapJSON(nil, g)
+	var members map[string]json.RawMessage
+	unmarshal(t, object, &members)
+	sameString(t, members["reason"], string(g.Reason))
+	sameString(t, members["requested"], g.Requested)
+	sameString(t, members["oldest"], g.Oldest.String())
+	if len(members) != 3 {
+		t.Errorf("%s: members beyond those of a gap", object)
+	}
 }
 
 // unmarshal reads one object, refusing members that want does not have.
