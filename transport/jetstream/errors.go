@@ -100,5 +100,12 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	return fmt.Errorf("%s: %w: %w", verb, broker.ErrUnavailable, err)
 }
 
+// disconnected reports whether err comes of having no connection, where ctx is
+// of whileConnected. nats.go knows before its callbacks have told.
+func disconnected(ctx context.Context, err error) bool {
+	return context.Cause(ctx) == ErrDisconnected || errors.Is(err, ErrDisconnected) ||
+		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed)
+}
+
 // errAskTimeout is why a question that had to wait for others was not asked.
 var errAskTimeout = errors.New("the stream did not answer in time")

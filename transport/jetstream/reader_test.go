@@ -2,18 +2,18 @@ package jetstream_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
-
-	"context"
 
 	"ringcast/broker"
 	"ringcast/transport/jetstream"
@@ -563,6 +563,29 @@ func TestReader_Faults(t *testing.T) {
 		assertContiguous(t, sink)
 		if r.Status().Restarts == 0 {
 			t.Error("no restart: this test did not delete the reader's consumer")
+		}
+	})
+
+	t.Run("consumer_falls_silent", func(t *testing.T) {
+		s := startServer(t)
+		c, js := connect(t, s.ClientURL()), direct(t, s.ClientURL())
+		ensure(t, c)
+		sink := newSink()
+		log := &logBuffer{}
+		r, _ := run(t, c, sink, func(o *jetstream.ReaderOptions) { o.Logger = log.logger() })
+		publish(t, c, "events.a", "a", 10)
+		sink.awaitHead(t, 10)
+		// A paused consumer delivers nothing, and its heartbeats go on.
+		for name := range mustStream(t, js).ConsumerNames(testContext(t)).Name() {
+			if _, err := js.PauseConsumer(testContext(t), streamName, name, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(t, c, "events.a", "b", 10)
+		sink.awaitHead(t, 20)
+		assertContiguous(t, sink)
+		if !strings.Contains(log.String(), "does not deliver") || r.Status().Restarts == 0 {
+			t.Errorf("the consumer was not given up: %+v\n%s", r.Status(), log)
 		}
 	})
 

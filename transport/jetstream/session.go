@@ -72,10 +72,10 @@ func (r *Reader) session(ctx context.Context, sink broker.Sink) (progress bool, 
 		in:   newInbox(r.opt.BatchEvents, r.opt.BatchBytes, ctx.Done()),
 		errs: make(chan error, 1),
 	}
-	if err := s.read(ctx, cancel); context.Cause(ctx) != ErrDisconnected {
-		return s.progress, err
+	if err = s.read(ctx, cancel); disconnected(ctx, err) {
+		err = ErrDisconnected
 	}
-	return s.progress, ErrDisconnected
+	return s.progress, err
 }
 
 // read is the session from its beginning to its end. end makes whoever works

@@ -1,8 +1,12 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
 )
@@ -20,6 +24,43 @@ func TestSession_dense(t *testing.T) {
 		t.Errorf("with a hole: %d events, %v", len(got), err)
 	}
 }
+
+// Rule: what an audit sees of the stream ends the session where the stream is not
+// the one that was read, or ends before what was read when the stream was asked;
+// that it is behind what came after says nothing.
+func TestSession_check(t *testing.T) {
+	created := time.Now()
+	info := func(created time.Time, last uint64) *jetstream.StreamInfo {
+		return &jetstream.StreamInfo{Created: created, State: jetstream.StreamState{Msgs: 1, FirstSeq: 1, LastSeq: last}}
+	}
+	for _, test := range []struct {
+		name string
+		a    audit
+		want error
+	}{
+		{"the_same", audit{position: 10, info: info(created, 10)}, nil},
+		{"answered_late", audit{position: 8, info: info(created, 8)}, nil},
+		{"no_answer", audit{position: 10, err: context.DeadlineExceeded}, nil},
+		{"missing", audit{position: 10, err: ErrStreamMissing}, ErrStreamMissing},
+		{"made_again", audit{position: 10, info: info(created.Add(1), 20)}, errReplaced},
+		{"rewound", audit{position: 10, info: info(created, 9)}, errRewound},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &session{
+				r: NewReader(nil, ReaderOptions{}), sink: upstreamOnly{}, in: newInbox(1, 1, nil),
+				created: created, head: broker.ID{Seq: 10, Stamp: 1},
+			}
+			if err := s.check(t.Context(), test.a); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// upstreamOnly is the part of a sink that an audit may touch.
+type upstreamOnly struct{ broker.Sink }
+
+func (upstreamOnly) Upstream(broker.ID) {}
 
 // Rule: the inbox holds no more than its bounds, but always one event.
 func TestInbox(t *testing.T) {

@@ -57,7 +57,7 @@ func (c *Client) EnsureStream(ctx context.Context, cfg StreamConfig) error {
 	ctx, cancel := c.whileConnected(ctx)
 	defer cancel()
 	switch err := c.ensureStream(ctx, cfg); {
-	case context.Cause(ctx) == ErrDisconnected:
+	case err != nil && disconnected(ctx, err):
 		return fmt.Errorf("ensure stream %s: %w: %s", cfg.Name, ErrDisconnected, c.Status().LastError)
 	case err != nil:
 		return fmt.Errorf("ensure stream %s: %w", cfg.Name, c.redact.err(err))
