@@ -71,8 +71,8 @@ func (r *record) event() broker.Event {
 // recordSize returns the length of e's record.
 func recordSize(e *broker.Event) int { return recordOverhead + e.Size() }
 
-// appendRecord appends e's record to b.
-func appendRecord(b []byte, e *broker.Event) []byte {
+// appendRecord appends e's record, to be stored under key, to b.
+func appendRecord(b, key []byte, e *broker.Event) []byte {
 	start := len(b)
 	var flags byte
 	if e.End {
@@ -85,16 +85,20 @@ func appendRecord(b []byte, e *broker.Event) []byte {
 	b = append(b, e.Subject...)
 	b = append(b, e.Type...)
 	b = append(b, e.Data...)
-	return binary.BigEndian.AppendUint32(b, recordSum(e.ID.Seq, b[start:]))
+	return binary.BigEndian.AppendUint32(b, recordSum(key, b[start:]))
 }
 
-// parseRecord decodes the value v found under seq.
-func parseRecord(seq uint64, v []byte) (record, error) {
+// parseRecord decodes the value v found under key.
+func parseRecord(key, v []byte) (record, error) {
+	if len(key) != keySize {
+		return record{}, fmt.Errorf("key %x has %d bytes, %d are needed", key, len(key), keySize)
+	}
+	seq := binary.BigEndian.Uint64(key)
 	if len(v) < recordOverhead {
 		return record{}, fmt.Errorf("event %d: record has %d bytes, at least %d are needed", seq, len(v), recordOverhead)
 	}
 	body := v[:len(v)-recordTail]
-	if want, got := binary.BigEndian.Uint32(v[len(body):]), recordSum(seq, body); got != want {
+	if want, got := binary.BigEndian.Uint32(v[len(body):]), recordSum(key, body); got != want {
 		return record{}, fmt.Errorf("event %d: checksum is %08x, the record says %08x", seq, got, want)
 	}
 	if v[0] != recordVersion {
@@ -121,24 +125,17 @@ func parseRecord(seq uint64, v []byte) (record, error) {
 	}, nil
 }
 
-func recordSum(seq uint64, body []byte) uint32 {
-	key := eventKey(seq)
-	return crc32.Update(crc32.Checksum(key[:], castagnoli), castagnoli, body)
+func recordSum(key, body []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
 }
 
-// eventKey returns the key of the event with that sequence.
-func eventKey(seq uint64) (k [8]byte) {
-	binary.BigEndian.PutUint64(k[:], seq)
-	return k
-}
+// keySize is the length of an event's key: its sequence, big-endian, so that the
+// order of keys is that of sequences.
+const keySize = 8
 
-// parseEventKey reads what eventKey writes.
-func parseEventKey(k []byte) (seq uint64, err error) {
-	if len(k) != 8 {
-		return 0, fmt.Errorf("key %x has %d bytes, 8 are needed", k, len(k))
-	}
-	return binary.BigEndian.Uint64(k), nil
-}
+func eventKey(seq uint64) []byte { return appendKey(make([]byte, 0, keySize), seq) }
+
+func appendKey(b []byte, seq uint64) []byte { return binary.BigEndian.AppendUint64(b, seq) }
 
 // state is the record that accompanies the events: it is written in the same
 // transaction as every change to them.

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -126,18 +127,17 @@ func (p *pageReader) complete(head broker.ID) {
 
 // scan reads every event after a sequence; head is the transaction's.
 func (p *pageReader) scan(cursor *bbolt.Cursor, after uint64, head broker.ID) error {
-	key := eventKey(after + 1)
-	looked, bytes := 0, 0
-	for k, v := cursor.Seek(key[:]); k != nil; k, v = cursor.Next() {
-		if looked == stepEvents || bytes >= stepBytes {
+	looked, size := 0, 0
+	for k, v := cursor.Seek(eventKey(after + 1)); k != nil; k, v = cursor.Next() {
+		if looked == stepEvents || size >= stepBytes {
 			return nil
 		}
-		rec, err := readEntry(entry{key: k, value: v})
+		rec, err := parseRecord(k, v)
 		if err != nil {
 			return asCorrupt(err)
 		}
 		looked++
-		bytes += len(v)
+		size += len(v)
 		if p.filter.MatchesSubject(rec.subjectText()) && !p.take(&rec) {
 			return nil
 		}
@@ -154,20 +154,19 @@ func (p *pageReader) scan(cursor *bbolt.Cursor, after uint64, head broker.ID) er
 // lookUp reads the events with these sequences, which were all that matched up
 // to the last of them, or up to head where they are all.
 func (p *pageReader) lookUp(cursor *bbolt.Cursor, seqs []uint64, all bool, head broker.ID) error {
-	bytes := 0
+	size := 0
 	for i, seq := range seqs {
-		if bytes >= stepBytes {
+		if size >= stepBytes {
 			return nil
 		}
-		v := get(cursor, seq)
-		if v == nil {
-			return asCorrupt(fmt.Errorf("event %d is missing", seq))
+		rec, held, err := get(cursor, seq)
+		if err == nil && !held {
+			err = asCorrupt(fmt.Errorf("event %d is missing", seq))
 		}
-		rec, err := parseRecord(seq, v)
 		if err != nil {
-			return asCorrupt(err)
+			return err
 		}
-		bytes += len(v)
+		size += int(rec.size())
 		if !p.take(&rec) {
 			return nil
 		}
@@ -203,26 +202,23 @@ func (p *pageReader) full() bool {
 	return len(p.page.Events) > 0 && (len(p.page.Events) >= p.lim.Events || p.bytes >= p.lim.Bytes)
 }
 
-// get returns the record of the event with that sequence, nil where there is
-// none. A cursor saves what Bucket.Get allocates each time.
-func get(cursor *bbolt.Cursor, seq uint64) []byte {
+// get returns the event with that sequence, where it is held.
+func get(cursor *bbolt.Cursor, seq uint64) (rec record, held bool, err error) {
 	key := eventKey(seq)
-	if k, v := cursor.Seek(key[:]); string(k) == string(key[:]) {
-		return v
+	k, v := cursor.Seek(key)
+	if !bytes.Equal(k, key) {
+		return record{}, false, nil
 	}
-	return nil
+	rec, err = parseRecord(k, v)
+	return rec, true, asCorrupt(err)
 }
 
 // At implements broker.Log.
 func (r *Ring) At(seq uint64) (id broker.ID, ok bool, err error) {
 	err = r.viewAgain(func(tx *bbolt.Tx) error {
-		v := get(tx.Bucket(bucketEvents).Cursor(), seq)
-		if ok = v != nil; !ok {
-			return nil
-		}
-		rec, err := parseRecord(seq, v)
-		id = rec.id
-		return asCorrupt(err)
+		rec, held, err := get(tx.Bucket(bucketEvents).Cursor(), seq)
+		id, ok = rec.id, held
+		return err
 	})
 	if err != nil {
 		return broker.ID{}, false, fmt.Errorf("look up event %d in ring: %w", seq, err)
@@ -234,18 +230,18 @@ func (r *Ring) At(seq uint64) (id broker.ID, ok bool, err error) {
 func (r *Ring) Get(seqs []uint64, lim broker.Limits) (events []broker.Event, next int, err error) {
 	err = r.viewAgain(func(tx *bbolt.Tx) error {
 		events, next = nil, 0
-		bytes := 0
+		total := 0
 		cursor := tx.Bucket(bucketEvents).Cursor()
 		for ; next < len(seqs); next++ {
-			v := get(cursor, seqs[next])
-			if v == nil {
+			rec, held, err := get(cursor, seqs[next])
+			if err != nil {
+				return err
+			}
+			if !held {
 				continue
 			}
-			rec, err := parseRecord(seqs[next], v)
-			if err != nil {
-				return asCorrupt(err)
-			}
-			if bytes += int(rec.size()); len(events) > 0 && (bytes > lim.Bytes || len(events) >= lim.Events) {
+			total += int(rec.size())
+			if len(events) > 0 && (total > lim.Bytes || len(events) >= lim.Events) {
 				return nil
 			}
 			events = append(events, rec.event())
@@ -297,11 +293,10 @@ func (r *Ring) Seek(t time.Time) (at broker.ID, ok bool, err error) {
 // from are before it.
 func seek(tx *bbolt.Tx, st state, from uint64, stamp int64) (at broker.ID, ok bool, err error) {
 	cursor := tx.Bucket(bucketEvents).Cursor()
-	key := eventKey(from + 1)
 	at = st.head
-	k, v := cursor.Seek(key[:])
+	k, v := cursor.Seek(eventKey(from + 1))
 	for ; k != nil; k, v = cursor.Next() {
-		rec, err := readEntry(entry{key: k, value: v})
+		rec, err := parseRecord(k, v)
 		if err != nil {
 			return broker.ID{}, false, asCorrupt(err)
 		}
@@ -310,7 +305,7 @@ func seek(tx *bbolt.Tx, st state, from uint64, stamp int64) (at broker.ID, ok bo
 				at = st.floor
 				break
 			}
-			if rec, err = readEntry(entry{key: k, value: v}); err != nil {
+			if rec, err = parseRecord(k, v); err != nil {
 				return broker.ID{}, false, asCorrupt(err)
 			}
 			at = rec.id

@@ -195,14 +195,15 @@ func putEvents(tx *bbolt.Tx, events []broker.Event) error {
 	for i := range events {
 		size += recordSize(&events[i])
 	}
-	values := make([]byte, 0, size) // bbolt keeps the slices until the commit
+	// bbolt keeps the values until the commit, so they share one buffer.
+	values, key := make([]byte, 0, size), make([]byte, 0, keySize)
 	bucket := tx.Bucket(bucketEvents)
 	bucket.FillPercent = fillPercent
 	for i := range events {
 		start := len(values)
-		values = appendRecord(values, &events[i])
-		key := eventKey(events[i].ID.Seq)
-		if err := bucket.Put(key[:], values[start:]); err != nil {
+		key = appendKey(key[:0], events[i].ID.Seq)
+		values = appendRecord(values, key, &events[i])
+		if err := bucket.Put(key, values[start:]); err != nil {
 			return err
 		}
 	}

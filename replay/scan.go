@@ -37,6 +37,7 @@ type scan struct {
 	found  state // as counted
 	first  broker.ID
 	pages  int64
+	rec    record
 	fresh  bool // no bucket yet: the process ended between creating the file and its first commit
 }
 
@@ -115,24 +116,22 @@ func (s *scan) readMeta(p *pages, bucket []byte) error {
 }
 
 func (s *scan) readEvents(p *pages, bucket []byte) error {
-	stop := false // problem asked to stop
+	var stop error // what visit or problem returned, without the pages it came through
 	err := p.walkBucket(bucket, func(e entry) error {
-		rec, err := readEntry(e)
-		if err == nil {
-			s.count(&rec)
-			err = s.visit(&rec)
-			stop = err != nil
-			return err
+		var err error
+		if s.rec, err = readEntry(e); err == nil {
+			s.count(&s.rec)
+			stop = s.visit(&s.rec)
+		} else {
+			s.found.events++
+			stop = s.problem(err)
 		}
-		s.found.events++
-		err = s.problem(err)
-		stop = err != nil
-		return err
+		return stop
 	})
-	if err != nil {
-		if stop {
-			return err
-		}
+	switch {
+	case stop != nil:
+		return stop
+	case err != nil:
 		return s.problem(fmt.Errorf("bucket %s: %w", bucketEvents, err))
 	}
 	if err := p.checkFree(); err != nil {
@@ -142,14 +141,10 @@ func (s *scan) readEvents(p *pages, bucket []byte) error {
 }
 
 func readEntry(e entry) (record, error) {
-	seq, err := parseEventKey(e.key)
-	if err != nil {
-		return record{}, err
-	}
 	if e.bucket {
-		return record{}, fmt.Errorf("event %d: there is a bucket in its place", seq)
+		return record{}, fmt.Errorf("key %x: there is a bucket in an event's place", e.key)
 	}
-	return parseRecord(seq, e.value)
+	return parseRecord(e.key, e.value)
 }
 
 func (s *scan) count(rec *record) {

@@ -120,7 +120,7 @@ func collect(tx *bbolt.Tx, st *state, held int64, evict func(*state, broker.ID) 
 	var out evicted
 	cursor := tx.Bucket(bucketEvents).Cursor()
 	for k, v := cursor.First(); k != nil && held > 0; k, v = cursor.Next() {
-		rec, err := readEntry(entry{key: k, value: v})
+		rec, err := parseRecord(k, v)
 		if err != nil {
 			return out, asCorrupt(err)
 		}
@@ -142,9 +142,10 @@ func remove(tx *bbolt.Tx, c *change) error {
 	}
 	bucket := tx.Bucket(bucketEvents)
 	bucket.FillPercent = fillPercent
+	key := make([]byte, 0, keySize)
 	for _, seq := range c.evicted.seqs {
-		key := eventKey(seq)
-		if err := bucket.Delete(key[:]); err != nil {
+		key = appendKey(key[:0], seq)
+		if err := bucket.Delete(key); err != nil {
 			return err
 		}
 	}
