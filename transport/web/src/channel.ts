@@ -131,6 +131,7 @@ export class Channel {
 		this.gaps++;
 		this.lastGap = gap;
 		this.previous = undefined;
+		this.check?.gap();
 		this.options.onChange();
 	}
 }

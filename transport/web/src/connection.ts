@@ -58,6 +58,7 @@ export class Connection {
 			received: sum((s) => s.received),
 			missing: sum((s) => s.missing),
 			twice: sum((s) => s.twice),
+			gaps: sum((s) => s.gaps),
 		};
 	}
 

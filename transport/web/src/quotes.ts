@@ -4,7 +4,7 @@ import { Series } from "./series.ts";
 export interface Quote {
 	readonly symbol: string;
 	readonly price: number;
-	/** Since the session's start, in the price's unit. */
+	/** Since the session's start, in percent. */
 	readonly change: number;
 	readonly volume: number;
 	/** Milliseconds since the Unix epoch. */
@@ -35,16 +35,21 @@ export function parseQuote(data: string): Quote | undefined {
 	if (typeof symbol !== "string" || symbol === "" || symbol.length > MAX_SYMBOL_LENGTH) {
 		return undefined;
 	}
-	if (typeof price !== "number" || Number.isNaN(at)) {
+	if (!isNumber(price) || Number.isNaN(at)) {
 		return undefined;
 	}
 	return {
 		symbol,
 		price,
-		change: typeof change === "number" ? change : 0,
-		volume: typeof volume === "number" ? volume : 0,
+		change: isNumber(change) ? change : 0,
+		volume: isNumber(volume) ? volume : 0,
 		time: at,
 	};
+}
+
+/** JSON has numbers too great for one ("1e999"), which no axis can show. */
+function isNumber(value: unknown): value is number {
+	return typeof value === "number" && Number.isFinite(value);
 }
 
 /** A symbol's newest quote and its prices within the window. */

@@ -15,6 +15,8 @@ export interface SpanResult {
 	readonly missing: number;
 	/** How many of these came more than once. */
 	readonly twice: number;
+	/** How often the gateway told, within the span, that events are gone for good. */
+	readonly gaps: number;
 }
 
 /**
@@ -27,6 +29,7 @@ export interface SpanResult {
 export class SpanCheck {
 	private readonly seen = new Map<EventId, number>();
 	private newest: EventId | undefined;
+	private gaps = 0;
 	private expected: readonly EventId[] | undefined;
 
 	/** @param after the last id before the cut, which begins the span */
@@ -41,6 +44,15 @@ export class SpanCheck {
 		if (times !== undefined || this.seen.size < MAX_SPAN) {
 			this.seen.set(id, (times ?? 0) + 1);
 		}
+	}
+
+	/**
+	 * Notes that the gateway told of a gap. Neither side has the events lost, and ids
+	 * may begin anew, so what is newest is open again.
+	 */
+	gap(): void {
+		this.gaps++;
+		this.newest = undefined;
 	}
 
 	/** Says which ids the log holds in the span, ascending. */
@@ -70,6 +82,7 @@ export class SpanCheck {
 			received,
 			missing,
 			twice,
+			gaps: this.gaps,
 		};
 	}
 }

@@ -140,7 +140,7 @@ export class EventStream {
 		}
 		this.openedAt = 0;
 		this.setState("retrying");
-		if (source.readyState === EventSource.CLOSED) {
+		if (source.readyState === source.CLOSED) {
 			this.source = undefined;
 			this.options.listener.onRefused();
 			const spread = 0.5 + Math.random() / 2;

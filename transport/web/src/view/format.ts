@@ -12,10 +12,10 @@ export const formatVolume = (value: number): string => compact.format(value);
 export const formatCount = (value: number): string => count.format(value);
 export const formatTime = (ms: number): string => clock.format(ms);
 
-/** A change with its direction as a sign, so that colour is not all that tells it. */
+/** A change in percent, with its direction as a sign, so that colour is not all that tells it. */
 export function formatChange(value: number): string {
 	const sign = value > 0 ? "▲ +" : value < 0 ? "▼ −" : "";
-	return sign + price.format(Math.abs(value));
+	return `${sign}${price.format(Math.abs(value))} %`;
 }
 
 /** The direction of a change as the style sheet knows it. */

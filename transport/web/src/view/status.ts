@@ -1,5 +1,5 @@
 import type { Channel } from "../channel.ts";
-import type { Connection } from "../connection.ts";
+import type { Connection, Cut } from "../connection.ts";
 import type { SpanResult } from "../span.ts";
 import type { StreamState } from "../stream.ts";
 import { byId, cloneTemplate, find, setText } from "./dom.ts";
@@ -13,7 +13,14 @@ const STATE_TEXT: Readonly<Record<StreamState, string>> = {
 	dropped: "Dropped",
 };
 
-type Verdict = "none" | "off" | "checking" | "whole" | "lost";
+/**
+ * - `none`: there is nothing to judge
+ * - `off`: cut off now
+ * - `checking`: resumed, and not everything is accounted for
+ * - `whole`, `gap`, `lost`: all came; all came but what the gateway said is gone;
+ *   something is missing or came twice
+ */
+type Verdict = "none" | "off" | "checking" | "whole" | "gap" | "lost";
 
 /** The state of the connection, what each stream has received, and the proof. */
 export class StatusView implements View {
@@ -53,39 +60,17 @@ export class StatusView implements View {
 	}
 
 	private showProof(): void {
-		const span = this.connection.span;
-		const off = this.connection.cut?.end === undefined && this.connection.cut !== undefined;
-		const verdict = verdictOf(span, off);
+		const { span, cut } = this.connection;
+		const verdict = verdictOf(span, cut);
 		byId("proof", HTMLElement).dataset["verdict"] = verdict;
-		const known =
-			span !== undefined && (verdict === "whole" || verdict === "lost" || verdict === "checking");
+		const known = verdict === "none" || verdict === "off" ? undefined : span;
 		const figure = (id: string, n: number | undefined) =>
-			setText(byId(id, HTMLElement), known && n !== undefined ? formatCount(n) : "–");
-		figure("published", span?.published);
-		figure("arrived", span?.received);
-		figure("missing", span?.missing);
-		setText(byId("verdict", HTMLElement), this.verdictText(verdict, span));
-	}
-
-	private verdictText(verdict: Verdict, span: SpanResult | undefined): string {
-		const cut = this.connection.cut;
-		switch (verdict) {
-			case "none":
-				return cut === undefined
-					? "Not cut off yet."
-					: "Cut off before the first event: there was no id to resume from.";
-			case "off":
-				return cut?.by === "network"
-					? "Connection lost. The browser reconnects by itself."
-					: "Cut off. Events go on without this page.";
-			case "checking":
-				return "Resumed. Comparing with the log …";
-		}
-		const twice = span?.twice ?? 0;
-		const once = twice === 0 ? "nothing twice" : `${formatCount(twice)} twice`;
-		const lasted = formatSeconds((cut?.end ?? 0) - (cut?.start ?? 0));
-		const missing = span?.missing ?? 0;
-		return `Cut off for ${lasted}: ${missing === 0 ? "nothing" : formatCount(missing)} missing, ${once}.`;
+			setText(byId(id, HTMLElement), n === undefined ? "–" : formatCount(n));
+		figure("published", known?.published);
+		figure("arrived", known?.received);
+		figure("missing", known?.missing);
+		setText(byId("verdict", HTMLElement), verdictText(verdict, span, cut));
+		byId("legend", HTMLElement).hidden = cut === undefined;
 	}
 
 	private showGap(): void {
@@ -110,8 +95,8 @@ const GAP_TEXT: Readonly<Record<string, string | undefined>> = {
 	unknown: "the gateway could not read the last id",
 };
 
-function verdictOf(span: SpanResult | undefined, off: boolean): Verdict {
-	if (off) {
+function verdictOf(span: SpanResult | undefined, cut: Cut | undefined): Verdict {
+	if (cut !== undefined && cut.end === undefined) {
 		return "off";
 	}
 	if (span === undefined) {
@@ -120,7 +105,33 @@ function verdictOf(span: SpanResult | undefined, off: boolean): Verdict {
 	if (!span.done) {
 		return "checking";
 	}
-	return span.missing === 0 && span.twice === 0 ? "whole" : "lost";
+	if (span.missing > 0 || span.twice > 0) {
+		return "lost";
+	}
+	return span.gaps > 0 ? "gap" : "whole";
+}
+
+function verdictText(verdict: Verdict, span: SpanResult | undefined, cut: Cut | undefined): string {
+	switch (verdict) {
+		case "none":
+			return cut === undefined
+				? "Not cut off yet."
+				: "Cut off before the first event: there was no id to resume from.";
+		case "off":
+			return cut?.by === "network"
+				? "Connection lost. The browser reconnects by itself."
+				: "Cut off. Events go on without this page.";
+		case "checking":
+			return "Resumed. Comparing with the log …";
+	}
+	const lasted = formatSeconds((cut?.end ?? 0) - (cut?.start ?? 0));
+	const { missing = 0, twice = 0 } = span ?? {};
+	if (verdict === "gap") {
+		return `Cut off for ${lasted}: some events are gone, and the gateway says so. All others came.`;
+	}
+	const lost = missing === 0 ? "nothing" : formatCount(missing);
+	const again = twice === 0 ? "nothing" : formatCount(twice);
+	return `Cut off for ${lasted}: ${lost} missing, ${again} twice.`;
 }
 
 /** One stream's line. */

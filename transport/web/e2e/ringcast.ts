@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { inject } from "vitest";
+
+/** An event of a JSON page. */
+export interface PageEvent {
+	readonly id: string;
+	readonly subject: string;
+	readonly type: string;
+	readonly data: string;
+}
+
+/** The line of the demo's that says where its page is. */
+const READY = /^The demo is at (http:\/\/\S+?)\/ /;
+
+/** A running `ringcast demo` with a data directory of its own. */
+export class Ringcast {
+	private readonly dataDir = mkdtempSync(join(tmpdir(), "ringcast-data-"));
+	private process: ChildProcess | undefined;
+	private readonly log: string[] = [];
+
+	/** Where it listens, from the first start on: a restart takes the same port. */
+	url = "";
+
+	private constructor(private readonly flags: readonly string[]) {}
+
+	static async start(...flags: string[]): Promise<Ringcast> {
+		const ringcast = new Ringcast(flags);
+		await ringcast.start();
+		return ringcast;
+	}
+
+	/** Starts it on the same port and data as before. */
+	async start(): Promise<void> {
+		const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
+		const child = spawn(
+			inject("ringcast"),
+			[
+				"demo",
+				`--listen=${listen}`,
+				"--nats-listen=-1",
+				`--data-dir=${this.dataDir}`,
+				"--retry=200ms",
+				...this.flags,
+			],
+			{ stdio: ["ignore", "pipe", "pipe"] },
+		);
+		this.process = child;
+		child.stderr.on("data", (text: Buffer) => this.log.push(text.toString()));
+		for await (const line of createInterface(child.stdout)) {
+			const url = READY.exec(line)?.[1];
+			if (url !== undefined) {
+				this.url = url;
+				return;
+			}
+		}
+		throw new Error(`ringcast demo did not start:\n${this.log.join("")}`);
+	}
+
+	/** Ends it as a crash does: nothing is flushed, and nobody is told. */
+	async kill(): Promise<void> {
+		await this.end("SIGKILL");
+	}
+
+	/** Ends it and removes its data. */
+	async stop(): Promise<void> {
+		await this.end("SIGTERM");
+		rmSync(this.dataDir, { recursive: true, force: true });
+	}
+
+	private async end(signal: NodeJS.Signals): Promise<void> {
+		const child = this.process;
+		this.process = undefined;
+		if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+			const exited = once(child, "exit");
+			child.kill(signal);
+			await exited;
+		}
+	}
+
+	/** Publishes and returns the id once the event is stored. */
+	async publish(subject: string, data: string, type?: string): Promise<string> {
+		const answer = await fetch(`${this.url}/v1/publish/${subject}`, {
+			method: "POST",
+			body: data,
+			headers: type === undefined ? {} : { "Ringcast-Event": type },
+		});
+		if (!answer.ok) {
+			throw new Error(`publish ${subject}: ${answer.status} ${await answer.text()}`);
+		}
+		return ((await answer.json()) as { id: string }).id;
+	}
+
+	/** Returns everything that the log holds of a subject. */
+	async read(subject: string): Promise<PageEvent[]> {
+		const events: PageEvent[] = [];
+		for (let from = "oldest"; ; ) {
+			const query = new URLSearchParams({ subject, from, limit: "1000" });
+			const answer = await fetch(`${this.url}/v1/stream?${query}`, {
+				headers: { Accept: "application/json" },
+			});
+			const page = (await answer.json()) as { events: PageEvent[]; last_event_id: string };
+			if (page.events.length === 0) {
+				return events;
+			}
+			events.push(...page.events);
+			from = page.last_event_id;
+		}
+	}
+}
