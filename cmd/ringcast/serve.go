@@ -1,0 +1,361 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ringcast/broker"
+	"ringcast/cmd/internal/config"
+	"ringcast/replay"
+	"ringcast/transport/gateway"
+	"ringcast/transport/jetstream"
+	"ringcast/transport/web"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the broker",
+		Long: "Run the broker: record what is published on NATS, and serve it over HTTP to clients that resume.\n\n" +
+			"Every flag is also a key of the YAML file that --config names, and an environment variable: --nats-url\n" +
+			"is RINGCAST_NATS_URL. A flag wins over the environment, that over the file.",
+		Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, log, err := prepare(cmd)
+			if err != nil {
+				return err
+			}
+			s, err := start(cmd.Context(), cfg, log)
+			if err != nil {
+				return err
+			}
+			return errors.Join(s.wait(cmd.Context()), s.stop())
+		},
+	}
+	config.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// prepare returns the configuration and the logger that it asks for.
+func prepare(cmd *cobra.Command) (*config.Loaded, *slog.Logger, error) {
+	cfg, err := loadConfig(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := newLogger(cmd.ErrOrStderr(), &cfg.Config)
+	for _, warning := range cfg.Warnings {
+		log.Warn("configuration: " + warning)
+	}
+	return cfg, log, nil
+}
+
+func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.LogLevel.Level}
+	if cfg.LogFormat == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// server is a running broker: its parts, in the order in which they start.
+type server struct {
+	cfg *config.Loaded
+	log *slog.Logger
+
+	embedded *jetstream.Embedded // nil with an external NATS server
+	client   *jetstream.Client
+	ring     *replay.Ring
+	hub      *broker.Hub
+	reader   *jetstream.Reader
+	stopRead context.CancelFunc
+	gateway  *gateway.Server
+	listener net.Listener
+
+	// running counts the goroutines of the reader and the gateway; one that ends
+	// by itself says why in failed, which has room for both.
+	running sync.WaitGroup
+	failed  chan error
+
+	streamMu  sync.Mutex // guards streamErr; nothing blocks while it is held
+	streamErr error      // why the stream is not there yet
+}
+
+// start starts every part. When one fails, those before it are stopped again.
+func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, error) {
+	s := &server{cfg: cfg, log: log, failed: make(chan error, 2)}
+	for _, part := range []func(context.Context) error{
+		s.makeDataDir,
+		s.startEmbedded,
+		s.connect,
+		s.ensureStream,
+		s.openRing,
+		s.startReader,
+		s.startGateway,
+	} {
+		if err := part(ctx); err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
+	}
+	s.logReady()
+	return s, nil
+}
+
+// wait returns when ctx is done, with nil, or when a part fails.
+func (s *server) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		s.log.Info("shutting down")
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// stop stops every part that was started, in reverse.
+func (s *server) stop() error {
+	return errors.Join(
+		s.stopGateway(),
+		s.stopReader(),
+		s.closeRing(),
+		s.disconnect(),
+		s.stopEmbedded(),
+	)
+}
+
+func (s *server) makeDataDir(context.Context) error {
+	if err := os.MkdirAll(s.cfg.DataDir, 0o755); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return nil
+}
+
+func (s *server) startEmbedded(context.Context) (err error) {
+	if !s.cfg.Embedded() {
+		return nil
+	}
+	port := s.cfg.NATSListen.Port
+	if port == 0 {
+		port = -1 // nats-server's word for a free one; its 0 is 4222
+	}
+	s.embedded, err = jetstream.StartEmbedded(jetstream.EmbeddedOptions{
+		StoreDir: filepath.Join(s.cfg.DataDir, "nats"),
+		Host:     s.cfg.NATSListen.Host,
+		Port:     port,
+		Logger:   s.log,
+	})
+	return err
+}
+
+func (s *server) stopEmbedded() error {
+	if s.embedded != nil {
+		s.embedded.Shutdown()
+	}
+	return nil
+}
+
+func (s *server) connect(ctx context.Context) (err error) {
+	s.client, err = jetstream.Connect(ctx, jetstream.Options{
+		URL:       s.natsURL(),
+		CredsFile: string(s.cfg.NATSCreds),
+		TLSCA:     string(s.cfg.NATSTLSCA),
+		TLSCert:   string(s.cfg.NATSTLSCert),
+		TLSKey:    string(s.cfg.NATSTLSKey),
+		Logger:    s.log,
+	})
+	return err
+}
+
+func (s *server) disconnect() error {
+	if s.client != nil {
+		s.client.Close()
+	}
+	return nil
+}
+
+// natsURL returns the URL to connect to, with its secrets.
+func (s *server) natsURL() string {
+	if s.embedded != nil {
+		return s.embedded.ClientURL()
+	}
+	return s.cfg.NATSURL.Reveal()
+}
+
+// ensureStream makes or checks the stream. It fails for what only an operator can
+// mend. A server that is away is no such thing: the reader's goroutine tries on,
+// while the gateway serves what the ring holds.
+func (s *server) ensureStream(ctx context.Context) error {
+	replicas := int64(0) // as found
+	if s.cfg.IsSet("stream-replicas") {
+		replicas = s.cfg.StreamReplicas
+	}
+	err := s.client.EnsureStream(ctx, jetstream.StreamConfig{
+		Name:      string(s.cfg.Stream),
+		Subjects:  s.cfg.Subjects,
+		MaxAge:    s.cfg.StreamMaxAge,
+		MaxBytes:  int64(s.cfg.StreamMaxBytes),
+		MaxEvents: s.cfg.StreamMaxEvents,
+		Replicas:  int(replicas),
+		Manage:    s.cfg.ManageStream,
+	})
+	s.noteStream(err)
+	if errors.Is(err, jetstream.ErrConfig) {
+		return err
+	}
+	return nil
+}
+
+func (s *server) noteStream(err error) {
+	s.streamMu.Lock()
+	defer s.streamMu.Unlock()
+	s.streamErr = err
+}
+
+// streamProblem returns why the stream is not there yet, nil when it is.
+func (s *server) streamProblem() error {
+	s.streamMu.Lock()
+	defer s.streamMu.Unlock()
+	return s.streamErr
+}
+
+func (s *server) openRing(context.Context) (err error) {
+	s.ring, err = replay.Open(filepath.Join(s.cfg.DataDir, "ring.db"), replay.Options{
+		MaxEvents: int(s.cfg.RingMaxEvents),
+		MaxBytes:  int64(s.cfg.RingMaxBytes),
+		MaxAge:    s.cfg.RingMaxAge,
+		Logger:    s.log,
+	})
+	return err
+}
+
+func (s *server) closeRing() error {
+	if s.ring == nil {
+		return nil
+	}
+	return s.ring.Close()
+}
+
+func (s *server) startReader(context.Context) error {
+	stream := string(s.cfg.Stream)
+	history := jetstream.NewHistory(s.client, jetstream.HistoryOptions{Stream: stream})
+	s.hub = broker.NewHub(s.ring, history, broker.HubOptions{})
+	s.reader = jetstream.NewReader(s.client, jetstream.ReaderOptions{
+		Stream:     stream,
+		RingEvents: uint64(s.cfg.RingMaxEvents),
+		Missing:    s.ensureStream,
+		Logger:     s.log,
+	})
+	var ctx context.Context
+	ctx, s.stopRead = context.WithCancel(context.Background()) // it ends in its turn, not with the first signal
+	s.running.Go(func() {
+		if err := s.read(ctx); err != nil {
+			s.failed <- err
+		}
+	})
+	return nil
+}
+
+// streamRetry is how long to wait before asking for the stream again.
+const streamRetry = time.Second
+
+// read fills the hub from the stream, once there is one, until ctx is done.
+func (s *server) read(ctx context.Context) error {
+	ticker := time.NewTicker(streamRetry)
+	defer ticker.Stop()
+	for s.streamProblem() != nil {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := s.ensureStream(ctx); err != nil {
+			return err
+		}
+	}
+	return s.reader.Run(ctx, s.hub)
+}
+
+func (s *server) stopReader() error {
+	if s.stopRead != nil {
+		s.stopRead()
+	}
+	s.running.Wait()
+	return nil
+}
+
+func (s *server) startGateway(context.Context) (err error) {
+	s.listener, err = net.Listen("tcp", s.cfg.Listen.String())
+	if err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	s.gateway = gateway.New(gateway.Options{
+		Hub:             s.hub,
+		Publisher:       publisher{s.client},
+		Status:          s.status,
+		Subjects:        s.cfg.Subjects,
+		Stream:          string(s.cfg.Stream),
+		Pages:           web.Handler(),
+		Heartbeat:       s.cfg.Heartbeat,
+		Retry:           s.cfg.Retry,
+		WriteTimeout:    s.cfg.WriteTimeout,
+		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
+		CORSOrigins:     s.cfg.CORSOrigins,
+		Logger:          s.log,
+	})
+	s.running.Go(func() {
+		if err := s.gateway.Serve(s.listener); err != nil {
+			s.failed <- err
+		}
+	})
+	return nil
+}
+
+// stopGateway lets requests end for the shutdown time-out. What takes longer is
+// cut, which is what was configured and no error.
+func (s *server) stopGateway() error {
+	if s.gateway == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	defer cancel()
+	if err := s.gateway.Shutdown(ctx); err != nil {
+		s.log.Warn("cut the requests that had not ended", "err", err)
+	}
+	return nil
+}
+
+// logReady writes the one line that says where everything is.
+func (s *server) logReady() {
+	stats := s.ring.Stats()
+	s.log.Info("ringcast is ready",
+		"url", s.pageURL(),
+		"nats", config.RedactURLs(s.natsURL()),
+		"stream", s.cfg.Stream,
+		"subjects", s.cfg.Subjects,
+		"ring_events", stats.Events,
+		"ring_head", stats.Bounds.Head,
+		"ring_max_events", s.cfg.RingMaxEvents,
+		"ring_max_bytes", s.cfg.RingMaxBytes.String(),
+		"ring_max_age", s.cfg.RingMaxAge.String(),
+	)
+}
+
+// pageURL returns the URL of the page as one can open it on this machine.
+func (s *server) pageURL() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	host := addr.IP.String()
+	if addr.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)) + "/"
+}
