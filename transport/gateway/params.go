@@ -151,15 +151,15 @@ func (p streamParams) request(now time.Time, allowed []string) (streamRequest, e
 		err error
 	)
 	req.LastEventID = p.LastEventID
-	req.Filter, err = broker.NewFilter(p.Subjects, nil)
-	if err == nil {
+	types := p.Types
+	if err = validateTypes(types); err != nil {
+		bad.add("type", err)
+		types = nil
+	}
+	if req.Filter, err = broker.NewFilter(p.Subjects, types); err == nil {
 		err = req.Filter.Within(allowed)
 	}
 	bad.add("subject", err)
-	if err == nil {
-		req.Filter, err = broker.NewFilter(p.Subjects, p.Types)
-		bad.add("type", err)
-	}
 	req.From, err = broker.ParseFrom(p.From, now)
 	bad.add("from", err)
 	req.format, err = sse.ParseFormat(p.Format)
@@ -171,6 +171,15 @@ func (p streamParams) request(now time.Time, allowed []string) (streamRequest, e
 	req.wait, err = parseWait(p.Wait)
 	bad.add("wait", err)
 	return req, bad.err()
+}
+
+func validateTypes(types []string) error {
+	for _, t := range types {
+		if err := broker.ValidateType(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseBookmarks(v string) (bookmarks, error) {
