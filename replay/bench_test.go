@@ -82,13 +82,19 @@ func BenchmarkRing_Read(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for _, bench := range []struct{ name, subject string }{
-		{"all", "events.>"},
-		{"one_subject", "events.bench.500"},
-		{"ten_subjects", "events.bench.50*"},
+	for _, bench := range []struct {
+		name     string
+		subjects []string
+	}{
+		{"all", []string{"events.>"}},
+		{"one_subject", []string{"events.bench.500"}},
+		{"ten_subjects", []string{
+			"events.bench.000", "events.bench.100", "events.bench.200", "events.bench.300", "events.bench.400",
+			"events.bench.500", "events.bench.600", "events.bench.700", "events.bench.800", "events.bench.900",
+		}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			f, err := broker.NewFilter([]string{bench.subject}, nil)
+			f, err := broker.NewFilter(bench.subjects, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -163,31 +163,3 @@ func TestRing_Close(t *testing.T) {
 		t.Errorf("bounds %v, before %v", r.Bounds(), before)
 	}
 }
-
-// TestRing_Read/page_of_many_transactions: a page may take more than one.
-func TestRing_Read(t *testing.T) {
-	r := open(t, ringPath(t), replay.Options{})
-	batch := events(1, 5*replay.StepEvents)
-	f, err := broker.NewFilter([]string{"events.>"}, []string{"rare"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []broker.Event
-	for i := 0; i < len(batch); i += replay.StepEvents + 17 {
-		batch[i].Type = "rare"
-		want = append(want, batch[i])
-	}
-	mustAppend(t, r, batch)
-	t.Run("page_of_many_transactions", func(t *testing.T) {
-		p, err := r.Read(0, f, everything)
-		if diff := diffEvents(want, p.Events); err != nil || diff != "" || p.More || p.Position != batch[len(batch)-1].ID {
-			t.Errorf("error %v, more %v, position %s: %s", err, p.More, p.Position, diff)
-		}
-	})
-	t.Run("page_cut_in_a_later_transaction", func(t *testing.T) {
-		p, err := r.Read(0, f, broker.Limits{Events: 2, Bytes: 1 << 20})
-		if diff := diffEvents(want[:2], p.Events); err != nil || diff != "" || !p.More || p.Position != want[1].ID {
-			t.Errorf("error %v, more %v, position %s: %s", err, p.More, p.Position, diff)
-		}
-	})
-}

@@ -17,9 +17,9 @@
 //   - No damage is fatal. A file that is damaged, foreign or of another format is
 //     moved aside, with a warning, and the ring begins empty.
 //   - Nothing grows without bound. Events, bytes and age are limited. The file
-//     stays below 2 × Options.MaxBytes plus 512 KiB while no batch is larger than
+//     stays below 2 × Options.MaxBytes plus 256 KiB while no batch is larger than
 //     an eighth of MaxBytes (measured over 21 turnovers: 0.9 × with empty events,
-//     1.1 × with 128 bytes each, at most 1.75 × with sizes mixed). At most three
+//     1.1 × with 128 bytes each, at most 1.9 × with sizes mixed). At most three
 //     damaged files are kept.
 //   - A full disk makes the ring smaller and does not stop it.
 //
@@ -37,8 +37,9 @@
 //
 // Besides the page cache there is the index: for each subject its sequences, 8
 // bytes each and at most about three times that before they are compacted, and
-// some 200 bytes for the subject itself. A million events on a thousand subjects
-// take about 10 MiB. Subjects are forgotten with their last event.
+// some 120 bytes for the subject itself. Measured with a million events after three
+// turnovers: 8.4 MiB on a thousand subjects, 123 MiB where every event has a subject
+// of its own. Subjects are forgotten with their last event.
 //
 // # Speed
 //

@@ -136,12 +136,12 @@ func TestOpen_SmallerLimits(t *testing.T) {
 // MaxBytes plus a fixed part, while the batches are at most an eighth of MaxBytes.
 const (
 	fileFactor = 2
-	fileFixed  = 512 << 10
+	fileFixed  = 256 << 10
 )
 
 // TestRing_FileSize turns a ring over 20 times, with events of several sizes.
 func TestRing_FileSize(t *testing.T) {
-	const maxBytes = 2 << 20
+	const maxBytes = 1 << 20
 	for _, test := range []struct {
 		name string
 		size func() int
