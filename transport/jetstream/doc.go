@@ -62,10 +62,17 @@
 //   - A pull request whose max_bytes is below the next message returns nothing,
 //     for ever. Hence max_payload is always added to a bound.
 //   - Direct get and consumers are served by any replica.
+//   - Making a stream again right after it was deleted fails now and then (500,
+//     10049, "error creating store for stream": the old directory is still being
+//     removed). EnsureStream's error is then temporary.
+//   - A paused consumer stays silent while its heartbeats go on: an audit, not a
+//     heartbeat, notices.
 //   - A deleted stream tells a waiting pull "consumer deleted" at once, even if
 //     the stream is made again right away.
 //
 // Of nats.go:
+//   - An answer on its way when the connection breaks is waited for until the
+//     request's timeout. Every request here ends with the connection instead.
 //   - Its ordered consumer never delivers again after the stream was made again
 //     or rewound, and skips in silence what retention took. It is not used.
 //   - Stop in the error handler of Consume deadlocks. It is called by the session.

@@ -109,9 +109,17 @@ func ensure(t testing.TB, c *jetstream.Client, change ...func(*jetstream.StreamC
 	for _, f := range change {
 		f(&cfg)
 	}
-	if err := c.EnsureStream(testContext(t), cfg); err != nil {
-		t.Fatal(err)
-	}
+	ctx := testContext(t)
+	awaitThat(t, "the stream", func() bool {
+		err := c.EnsureStream(ctx, cfg)
+		if errors.Is(err, jetstream.ErrConfig) {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Logf("trying again, as one should: %v", err)
+		}
+		return err == nil
+	})
 }
 
 // makeStream makes the stream without Ringcast's safeguards.
