@@ -1,0 +1,76 @@
+# `make` alone, or `make help`, lists what there is.
+.DEFAULT_GOAL := help
+SHELL         := bash
+.SHELLFLAGS   := -euo pipefail -c
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -X main.linkedVersion=$(VERSION) -X main.linkedCommit=$(COMMIT)
+FUZZTIME ?= 30s
+WEB      := transport/web
+
+# Pinned; the Go tool fetches and builds it.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the demo with everything embedded; needs Go alone
+	@go run ./cmd/ringcast demo
+
+.PHONY: build
+build: ## Build bin/ringcast
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ringcast ./cmd/ringcast
+
+##@ Work on it
+
+.PHONY: test
+test: tools $(WEB)/node_modules/.package-lock.json ## All tests, with the race detector and a browser; installs what they need
+	go test -race ./...
+	cd $(WEB) && npm test
+
+.PHONY: check
+check: $(WEB)/node_modules/.package-lock.json ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted >&2; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	cd $(WEB) && npm run check
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@for package in $$(go list ./...); do \
+	  list=$$(go test -list '^Fuzz' $$package); \
+	  for target in $$(grep '^Fuzz' <<<"$$list" || true); do \
+	    echo "$$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: reference
+reference: ## Write the configuration reference in README.md anew
+	go test ./cmd/internal/config -run TestReference_README -update
+
+.PHONY: web
+web: $(WEB)/node_modules/.package-lock.json ## Build the page that the binary embeds
+	cd $(WEB) && npm run build
+
+.PHONY: tools
+tools: ## Install what the tests need and is missing (Debian, Ubuntu), or say what
+	@.ci/install-tools
+
+# npm writes this file last.
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or newer, with npm" >&2; exit 1; }
+	cd $(WEB) && npm ci --no-audit --no-fund
