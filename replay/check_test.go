@@ -17,6 +17,7 @@ import (
 
 // TestCheck/… : a line for each kind of damage, and none for a sound file.
 func TestCheck(t *testing.T) {
+	t.Parallel() // it waits for the disk most of the time
 	sound := soundFile(t)
 	inEvents := func(edit func(*bbolt.Bucket) error) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error { return edit(tx.Bucket(replay.BucketEvents)) }

@@ -93,6 +93,7 @@ func (o opened) mustBeFresh(t testing.TB, damaged []byte) {
 // TestOpen_Corrupt: whatever is in the file, Open does not fail, and does not
 // serve it (invariant 7).
 func TestOpen_Corrupt(t *testing.T) {
+	t.Parallel() // it waits for the disk most of the time
 	sound := soundFile(t)
 	garbage := bytes.Repeat([]byte("not a database. "), 4096)
 	for _, test := range []struct {
@@ -140,6 +141,7 @@ func TestOpen_Corrupt(t *testing.T) {
 
 // TestOpen_Truncated cuts the file at every page and at odd places.
 func TestOpen_Truncated(t *testing.T) {
+	t.Parallel() // it waits for the disk most of the time
 	sound := soundFile(t)
 	used := usedBytes(t, sound)
 	for size := 1; size < used; size += 4096 - 512 {
@@ -155,6 +157,7 @@ func TestOpen_Truncated(t *testing.T) {
 // was one commit before where the flip hit the newer meta page (invariant 7).
 // Nothing ends the process, as bbolt does on such files.
 func TestOpen_FlippedBytes(t *testing.T) {
+	t.Parallel() // it waits for the disk most of the time
 	sound := soundFile(t)
 	path := ringPath(t)
 	if err := os.WriteFile(path, sound, 0o600); err != nil {

@@ -56,6 +56,7 @@ func appendUntilKilled(path string) {
 // what it had reported as appended is there, and the file is sound (invariants
 // 1, 2, 4).
 func TestRing_Crash(t *testing.T) {
+	t.Parallel() // it waits for the disk most of the time
 	path := ringPath(t)
 	for round := range 8 {
 		reported := killAfter(t, path, 20+round*13)

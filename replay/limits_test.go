@@ -141,6 +141,7 @@ const (
 
 // TestRing_FileSize turns a ring over 20 times, with events of several sizes.
 func TestRing_FileSize(t *testing.T) {
+	t.Parallel()
 	const maxBytes = 1 << 20
 	for _, test := range []struct {
 		name string
