@@ -109,8 +109,8 @@ type History interface {
 	// Without such an event it is the head.
 	Seek(ctx context.Context, t time.Time) (ID, error)
 	// Last returns the sequence of the newest event of each subject that matches
-	// f's subjects, of those not above upTo, ascending; ErrTooMany where these
-	// are more than most.
+	// f's subjects, ascending, leaving out the subjects where that is above upTo;
+	// ErrTooMany where there are more than most.
 	Last(ctx context.Context, f Filter, upTo uint64, most int) ([]uint64, error)
 	// LastOf returns the newest event's id and end mark of one literal subject.
 	LastOf(ctx context.Context, subject string) (id ID, end bool, ok bool, err error)

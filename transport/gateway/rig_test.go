@@ -120,7 +120,7 @@ func (r *rig) startGateway() {
 		r.t.Fatal(err)
 	}
 	opts := r.opts.gateway
-	opts.Hub, opts.Publisher, opts.Status = r.hub, publisher{r.client}, r.status
+	opts.Hub, opts.Publisher, opts.Status = r.hub, r.client, r.status
 	r.server = gateway.New(opts)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.server.Serve(l) }()

@@ -17,9 +17,8 @@ import (
 // offer or, on a stream with direct get, would send to any replica
 // (https://docs.nats.io/reference/reference-protocols/nats_api_reference).
 const (
-	apiMsgGet    = "$JS.API.STREAM.MSG.GET."
-	apiDirectGet = "$JS.API.DIRECT.GET."
-	apiMsgNext   = "$JS.API.CONSUMER.MSG.NEXT."
+	apiMsgGet  = "$JS.API.STREAM.MSG.GET."
+	apiMsgNext = "$JS.API.CONSUMER.MSG.NEXT."
 )
 
 // Codes of the JetStream API.

@@ -75,7 +75,7 @@ func TestReader_cluster(t *testing.T) {
 	}
 	stored := 0
 	awaitThat(t, "a new leader", func() bool {
-		_, err := c.Publish(testContext(t), jetstream.Message{Subject: "events.a", Data: fmt.Appendf(nil, "b%d", stored), MsgID: fmt.Sprint(stored)})
+		_, err := c.Publish(testContext(t), broker.Publication{Subject: "events.a", Data: fmt.Appendf(nil, "b%d", stored), MsgID: fmt.Sprint(stored)})
 		if err == nil {
 			stored++
 		}
@@ -97,7 +97,7 @@ func TestReader_cluster(t *testing.T) {
 			t.Fatalf("%d events, floor %s, %v", len(p.Events), floor, err)
 		}
 	}
-	if seqs, err := h.Last(testContext(t), f, 99, 10); err != nil || len(seqs) != 1 || seqs[0] != 99 {
+	if seqs, err := h.Last(testContext(t), f, 100, 10); err != nil || len(seqs) != 1 || seqs[0] != 100 {
 		t.Errorf("last %v, %v", seqs, err)
 	}
 }

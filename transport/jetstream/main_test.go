@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,7 +143,12 @@ func publish(t testing.TB, c *jetstream.Client, subject, prefix string, n int) (
 	t.Helper()
 	ctx := testContext(t)
 	for i := range n {
-		ack, err := c.Publish(ctx, jetstream.Message{Subject: subject, Data: fmt.Appendf(nil, "%s%d", prefix, i)})
+		p := broker.Publication{Subject: subject, Data: fmt.Appendf(nil, "%s%d", prefix, i), MsgID: fmt.Sprint("test-", published.Add(1))}
+		ack, err := c.Publish(ctx, p)
+		for errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil { // a restart that the client notices only now, a stream without a leader yet
+			time.Sleep(10 * time.Millisecond)
+			ack, err = c.Publish(ctx, p)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,6 +156,9 @@ func publish(t testing.TB, c *jetstream.Client, subject, prefix string, n int) (
 	}
 	return last
 }
+
+// published makes every message id its own, so that one can be sent again.
+var published atomic.Int64
 
 // memSink is a broker.Sink in memory. As a sink must, it checks that what it is
 // given is in order.

@@ -13,24 +13,11 @@ import (
 	"ringcast/broker"
 )
 
-// Errors of Publish.
-var (
-	// ErrInvalid: the message cannot be published as it is: its subject, type or
-	// id breaks a rule.
-	ErrInvalid = errors.New("message is invalid")
-	// ErrTooLarge: payload and headers are larger than the server or the stream
-	// takes.
-	ErrTooLarge = errors.New("message is too large")
-	// ErrOverloaded: the stream takes in less than is published to it. Nothing
-	// was stored; try again later.
-	ErrOverloaded = errors.New("stream is overloaded")
-	// ErrNoStream: no stream, or another one, takes the subject.
-	ErrNoStream = errors.New("the stream does not cover the subject")
-	// ErrPublishUnavailable: there was no acknowledgement. Where there was no
-	// connection, nothing was stored; after a timeout it may have been, and
-	// publishing again with the same MsgID within two minutes is safe.
-	ErrPublishUnavailable = errors.New("NATS is unavailable")
-)
+// ErrInvalid: a publication's subject, type or id breaks a rule. The other errors
+// of Publish are package broker's.
+var ErrInvalid = errors.New("publication is invalid")
+
+var _ broker.Publisher = (*Client)(nil)
 
 const (
 	publishTimeout = 5 * time.Second
@@ -40,91 +27,73 @@ const (
 	codeNotFound        = 404
 )
 
-// Message is an event to publish.
-type Message struct {
-	Subject string
-	Data    []byte
-	// Type names the event, empty for none.
-	Type string
-	// End marks the last event of its subject.
-	End bool
-	// MsgID makes a repeated publish harmless, where it is not empty.
-	MsgID string
-}
-
-// Ack says where a message was stored.
-type Ack struct {
-	Seq uint64
-	// Duplicate reports that MsgID was known: Seq is that of the first message,
-	// and nothing was stored now.
-	Duplicate bool
-}
-
-// Publish stores a message in the stream and returns when it is stored, on as
+// Publish implements broker.Publisher. It returns when the event is stored on as
 // many replicas as the stream has. Without a deadline of ctx it gives up after
-// 5 s.
-func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
-	ack, err := c.publish(ctx, m)
+// 5 s. ErrUnavailable without a connection means that nothing was stored; after a
+// timeout it may have been, and publishing again with the same MsgID within two
+// minutes is safe.
+func (c *Client) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
+	receipt, err := c.publish(ctx, p)
 	if err != nil {
-		return Ack{}, fmt.Errorf("publish to %q: %w", m.Subject, err)
+		return broker.Receipt{}, fmt.Errorf("publish to %q: %w", p.Subject, err)
 	}
-	return ack, nil
+	return receipt, nil
 }
 
-func (c *Client) publish(ctx context.Context, m Message) (Ack, error) {
-	if err := m.validate(); err != nil {
-		return Ack{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+func (c *Client) publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
+	if err := validate(p); err != nil {
+		return broker.Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if most := c.nc.MaxPayload(); most > 0 && int64(len(m.Data)) > most {
-		return Ack{}, fmt.Errorf("%w: %d bytes of payload, the server takes %d with headers", ErrTooLarge, len(m.Data), most)
+	if most := c.nc.MaxPayload(); most > 0 && int64(len(p.Data)) > most {
+		return broker.Receipt{}, fmt.Errorf("%w: %d bytes of payload, the server takes %d with headers", broker.ErrTooLarge, len(p.Data), most)
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	ctx, cancelLive := c.whileConnected(ctx)
 	defer cancelLive()
-	ack, err := c.js.PublishMsg(ctx, m.natsMsg())
+	ack, err := c.js.PublishMsg(ctx, natsMsg(p))
 	if err != nil {
-		return Ack{}, c.publishError(ctx, m.Subject, err)
+		return broker.Receipt{}, c.publishError(ctx, p.Subject, err)
 	}
 	if want := c.streamName(); want != "" && ack.Stream != want {
-		return Ack{}, fmt.Errorf("%w: stream %s stored it, not %s", ErrNoStream, ack.Stream, want)
+		return broker.Receipt{}, fmt.Errorf("%w: stream %s stored it, not %s", broker.ErrNoStream, ack.Stream, want)
 	}
-	return Ack{Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	return broker.Receipt{Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
 }
 
-func (m Message) validate() error {
-	if err := broker.ValidateSubject(m.Subject); err != nil {
+func validate(p broker.Publication) error {
+	if err := broker.ValidateSubject(p.Subject); err != nil {
 		return err
 	}
-	if m.Type != "" {
-		if err := broker.ValidateType(m.Type); err != nil {
+	if p.Type != "" {
+		if err := broker.ValidateType(p.Type); err != nil {
 			return err
 		}
 	}
-	if len(m.MsgID) > maxMsgIDLen {
-		return fmt.Errorf("message id has %d bytes: %d are allowed", len(m.MsgID), maxMsgIDLen)
+	if len(p.MsgID) > maxMsgIDLen {
+		return fmt.Errorf("message id has %d bytes: %d are allowed", len(p.MsgID), maxMsgIDLen)
 	}
-	if strings.ContainsFunc(m.MsgID, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("message id %q contains a control character", m.MsgID)
+	if strings.ContainsFunc(p.MsgID, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("message id %q contains a control character", p.MsgID)
 	}
 	return nil
 }
 
-func (m Message) natsMsg() *nats.Msg {
-	msg := &nats.Msg{Subject: m.Subject, Data: m.Data}
-	if m.Type == "" && !m.End && m.MsgID == "" {
+func natsMsg(p broker.Publication) *nats.Msg {
+	msg := &nats.Msg{Subject: p.Subject, Data: p.Data}
+	if p.Type == "" && !p.End && p.MsgID == "" {
 		return msg
 	}
 	// Assigned, not Set: nats.Header keeps keys as they are written.
 	msg.Header = nats.Header{}
-	if m.Type != "" {
-		msg.Header[TypeHeader] = []string{m.Type}
+	if p.Type != "" {
+		msg.Header[TypeHeader] = []string{p.Type}
 	}
-	if m.End {
+	if p.End {
 		msg.Header[EndHeader] = []string{endTrue}
 	}
-	if m.MsgID != "" {
-		msg.Header[jetstream.MsgIDHeader] = []string{m.MsgID}
+	if p.MsgID != "" {
+		msg.Header[jetstream.MsgIDHeader] = []string{p.MsgID}
 	}
 	return msg
 }
@@ -138,15 +107,15 @@ func (c *Client) streamName() string {
 func (c *Client) publishError(ctx context.Context, subject string, err error) error {
 	switch {
 	case context.Cause(ctx) == ErrDisconnected:
-		return fmt.Errorf("%w: %w", ErrPublishUnavailable, ErrDisconnected)
+		return fmt.Errorf("%w: %w", broker.ErrUnavailable, ErrDisconnected)
 	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", broker.ErrTooLarge, err)
 	case apiCode(err) == codeTooManyRequests:
-		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+		return fmt.Errorf("%w: %w", broker.ErrOverloaded, err)
 	case errors.Is(err, jetstream.ErrNoStreamResponse) && !c.subjectTaken(ctx, subject):
-		return ErrNoStream
+		return broker.ErrNoStream
 	}
-	return fmt.Errorf("%w: %w", ErrPublishUnavailable, c.redact.err(err))
+	return fmt.Errorf("%w: %w", broker.ErrUnavailable, c.redact.err(err))
 }
 
 // subjectTaken reports whether some stream is configured for the subject, or

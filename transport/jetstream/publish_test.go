@@ -19,7 +19,7 @@ func TestClient_Publish(t *testing.T) {
 	ctx := testContext(t)
 
 	t.Run("stores_what_it_acknowledges", func(t *testing.T) {
-		ack, err := c.Publish(ctx, jetstream.Message{Subject: "events.a", Data: []byte("x"), Type: "add", End: true, MsgID: "one"})
+		ack, err := c.Publish(ctx, broker.Publication{Subject: "events.a", Data: []byte("x"), Type: "add", End: true, MsgID: "one"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,11 +33,11 @@ func TestClient_Publish(t *testing.T) {
 		}
 	})
 	t.Run("a_repeated_id_is_a_duplicate", func(t *testing.T) {
-		first, err := c.Publish(ctx, jetstream.Message{Subject: "events.a", MsgID: "twice"})
+		first, err := c.Publish(ctx, broker.Publication{Subject: "events.a", MsgID: "twice"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := c.Publish(ctx, jetstream.Message{Subject: "events.a", MsgID: "twice"})
+		second, err := c.Publish(ctx, broker.Publication{Subject: "events.a", MsgID: "twice"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,14 +46,14 @@ func TestClient_Publish(t *testing.T) {
 		}
 	})
 	t.Run("one_MiB_fits", func(t *testing.T) {
-		if _, err := c.Publish(ctx, jetstream.Message{Subject: "events.a", Data: make([]byte, 1<<20), Type: strings.Repeat("t", broker.MaxTypeLen)}); err != nil {
+		if _, err := c.Publish(ctx, broker.Publication{Subject: "events.a", Data: make([]byte, 1<<20), Type: strings.Repeat("t", broker.MaxTypeLen)}); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("too_large_for_the_server", func(t *testing.T) {
 		for _, data := range [][]byte{make([]byte, jetstream.EmbeddedMaxPayload+1), make([]byte, jetstream.EmbeddedMaxPayload)} {
-			_, err := c.Publish(ctx, jetstream.Message{Subject: "events.a", Data: data, Type: "header"})
-			wantError(t, err, jetstream.ErrTooLarge)
+			_, err := c.Publish(ctx, broker.Publication{Subject: "events.a", Data: data, Type: "header"})
+			wantError(t, err, broker.ErrTooLarge)
 		}
 		if !c.Status().Connected {
 			t.Error("the server has cut the connection")
@@ -63,20 +63,20 @@ func TestClient_Publish(t *testing.T) {
 		makeStream(t, js, func(cfg *natsjs.StreamConfig) {
 			cfg.Name, cfg.Subjects, cfg.MaxMsgSize = "SMALL", []string{"small.>"}, 10
 		})
-		_, err := c.Publish(ctx, jetstream.Message{Subject: "small.a", Data: bytes.Repeat([]byte("x"), 100)})
-		wantError(t, err, jetstream.ErrTooLarge)
+		_, err := c.Publish(ctx, broker.Publication{Subject: "small.a", Data: bytes.Repeat([]byte("x"), 100)})
+		wantError(t, err, broker.ErrTooLarge)
 	})
 	t.Run("no_stream_covers_the_subject", func(t *testing.T) {
-		_, err := c.Publish(ctx, jetstream.Message{Subject: "elsewhere.a"})
-		wantError(t, err, jetstream.ErrNoStream)
+		_, err := c.Publish(ctx, broker.Publication{Subject: "elsewhere.a"})
+		wantError(t, err, broker.ErrNoStream)
 	})
 	t.Run("another_stream_covers_the_subject", func(t *testing.T) {
 		makeStream(t, js, func(cfg *natsjs.StreamConfig) { cfg.Name, cfg.Subjects = "OTHER", []string{"other.>"} })
-		_, err := c.Publish(ctx, jetstream.Message{Subject: "other.a"})
-		wantError(t, err, jetstream.ErrNoStream)
+		_, err := c.Publish(ctx, broker.Publication{Subject: "other.a"})
+		wantError(t, err, broker.ErrNoStream)
 	})
 	t.Run("invalid", func(t *testing.T) {
-		for _, m := range []jetstream.Message{
+		for _, m := range []broker.Publication{
 			{Subject: "events.*"}, {Subject: ""}, {Subject: "events. x"},
 			{Subject: "events.a", Type: "ringcast.gap"}, {Subject: "events.a", Type: "a\nb"},
 			{Subject: "events.a", MsgID: "a\r\nNats-Rollup: all"}, {Subject: "events.a", MsgID: strings.Repeat("x", 300)},
@@ -89,14 +89,14 @@ func TestClient_Publish(t *testing.T) {
 		before := mustStream(t, js).CachedInfo().State.LastSeq
 		s.stop()
 		awaitThat(t, "disconnect", func() bool { return !c.Status().Connected })
-		_, err := c.Publish(ctx, jetstream.Message{Subject: "events.a"})
-		wantError(t, err, jetstream.ErrPublishUnavailable)
-		if errors.Is(err, jetstream.ErrNoStream) {
+		_, err := c.Publish(ctx, broker.Publication{Subject: "events.a"})
+		wantError(t, err, broker.ErrUnavailable)
+		if errors.Is(err, broker.ErrNoStream) {
 			t.Errorf("got %v", err)
 		}
 		s.start()
 		awaitThat(t, "reconnect", func() bool { return c.Status().Connected })
-		ack, err := c.Publish(ctx, jetstream.Message{Subject: "events.a"})
+		ack, err := c.Publish(ctx, broker.Publication{Subject: "events.a"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,7 +132,7 @@ func TestReader_Run(t *testing.T) {
 		ensure(t, c)
 		const n = 30
 		for range n {
-			if _, err := c.Publish(testContext(t), jetstream.Message{Subject: "events.big", Data: make([]byte, 1<<20)}); err != nil {
+			if _, err := c.Publish(testContext(t), broker.Publication{Subject: "events.big", Data: make([]byte, 1<<20)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -18,13 +18,15 @@ const (
 	scanInactiveThreshold = 10 * time.Second
 	// How often a consumer is made anew that sits on a replica which lags.
 	placements = 4
+	// In a cluster the server asked may not have heard yet of a consumer that was
+	// made a moment ago on another one: there are no responders then.
+	pullAttempts = 5
+	pullRetry    = 20 * time.Millisecond
 
 	statusHeader   = "Status"
 	statusNoMsgs   = "404"
 	statusTimeout  = "408"
 	statusConflict = "409"
-	statusEnd      = "204"
-	statusFull     = "413"
 )
 
 // scan is a consumer for one question.
@@ -107,6 +109,22 @@ type scanned struct {
 // Fetch cannot be bounded in bytes and at the same time not wait, and a limit
 // below one message would make it return nothing, for ever.
 func (s *scan) pull(ctx context.Context, n, maxBytes int, f func(scanned) bool) (done bool, err error) {
+	for attempt := 1; ; attempt++ {
+		done, err = s.pullOnce(ctx, n, maxBytes, f)
+		if !errors.Is(err, nats.ErrNoResponders) || attempt == pullAttempts {
+			return done, err
+		}
+		timer := time.NewTimer(time.Duration(attempt) * pullRetry)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false, ctx.Err()
+		}
+	}
+}
+
+func (s *scan) pullOnce(ctx context.Context, n, maxBytes int, f func(scanned) bool) (done bool, err error) {
 	sub, err := s.c.nc.SubscribeSync(s.c.nc.NewInbox())
 	if err != nil {
 		return false, err

@@ -165,9 +165,6 @@ func checkStream(cfg StreamConfig, found jetstream.StreamConfig) error {
 	if found.AllowMsgTTL {
 		refuse("allow_msg_ttl", true, false, "single events between others would expire")
 	}
-	if !found.AllowDirect {
-		refuse("allow_direct", false, true, "the last value of a subject as of some moment is asked that way")
-	}
 	if len(errs) == 0 {
 		return nil
 	}

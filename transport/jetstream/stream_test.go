@@ -58,7 +58,6 @@ func TestClient_EnsureStream(t *testing.T) {
 		{"max_msgs_per_subject", func(c *natsjs.StreamConfig) { c.MaxMsgsPerSubject = 3 }, "is 3"},
 		{"allow_rollup_hdrs", func(c *natsjs.StreamConfig) { c.AllowRollup = true }, "is true"},
 		{"allow_msg_ttl", func(c *natsjs.StreamConfig) { c.AllowMsgTTL = true }, "is true"},
-		{"allow_direct", func(c *natsjs.StreamConfig) { c.AllowDirect = false }, "is false"},
 	}
 	for _, r := range refusals {
 		t.Run("refuses_"+r.field, func(t *testing.T) {
@@ -75,9 +74,9 @@ func TestClient_EnsureStream(t *testing.T) {
 
 	t.Run("names_every_refusal", func(t *testing.T) {
 		remove(t)
-		makeStream(t, js, func(c *natsjs.StreamConfig) { c.AllowDirect, c.MaxMsgsPerSubject = false, 1 })
+		makeStream(t, js, func(c *natsjs.StreamConfig) { c.Retention, c.MaxMsgsPerSubject = natsjs.InterestPolicy, 1 })
 		err := c.EnsureStream(ctx, jetstream.StreamConfig{Name: streamName, Subjects: []string{"events.>"}})
-		if err == nil || !strings.Contains(err.Error(), "allow_direct") || !strings.Contains(err.Error(), "max_msgs_per_subject") {
+		if err == nil || !strings.Contains(err.Error(), "retention") || !strings.Contains(err.Error(), "max_msgs_per_subject") {
 			t.Errorf("got %v, want both", err)
 		}
 	})
