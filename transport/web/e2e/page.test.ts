@@ -5,6 +5,8 @@ import { contrastsBelow } from "./contrast.ts";
 import { Ringcast } from "./ringcast.ts";
 
 const LAPTOP = { width: 1440, height: 900 };
+const SMALL_LAPTOP = { width: 1280, height: 720 };
+const TABLET = { width: 820, height: 1180 };
 const PHONE = { width: 390, height: 844 };
 
 let ringcast: Ringcast;
@@ -12,7 +14,7 @@ let browser: Browser;
 let open: Visit | undefined;
 
 beforeAll(async () => {
-	[ringcast, browser] = await Promise.all([Ringcast.start(), launch()]);
+	[ringcast, browser] = await Promise.all([Ringcast.demo(), launch()]);
 });
 
 afterEach(async () => {
@@ -57,7 +59,7 @@ test("the page moves: prices, ids, counts, notifications", async () => {
 
 test("the chart follows the symbol chosen, by pointer and by key", async () => {
 	const page = await openPage();
-	await page.click('tr[data-symbol="KITE"] .volume');
+	await page.click('tr[data-symbol="KITE"] .price');
 	await textOf(page, "#chart-title", /^KITE$/);
 	await page.focus('tr[data-symbol="ECHO"] button');
 	await page.keyboard.press("Enter");
@@ -103,7 +105,38 @@ test("a flood of events is received whole, in order, in bounded space", async ()
 	);
 });
 
+test("without a producer the page says how to get one", async () => {
+	const empty = await Ringcast.serve();
+	try {
+		open = await visit(browser, empty.url);
+		const { page } = open;
+		await textOf(page, "#status-text", /^Live$/);
+		await textOf(page, "#ticker-empty", /ringcast demo/);
+		await textOf(page, "#feed-empty", /ringcast pub events\.notify\.you/);
+		expect(await contrastsBelow(page, 4.5)).toEqual([]);
+		await empty.publish("events.notify.you", '{"title":"Hello"}');
+		await textOf(page, "#feed .notification-title", /^Hello$/);
+		expect(await page.isVisible("#feed-empty")).toBe(false);
+	} finally {
+		await empty.stop();
+	}
+});
+
+test("a gateway that does not serve the page's subjects is quoted", async () => {
+	const other = await Ringcast.serve("--subjects=events.notify.>");
+	try {
+		open = await visit(browser, other.url);
+		await textOf(open.page, "#refused", /events\.quotes\.>.* lies outside/);
+		await textOf(open.page, "#status-text", /^Reconnecting$/);
+		await textOf(open.page, "#verdict", /^Not cut off yet/);
+	} finally {
+		await other.stop();
+	}
+});
+
 describe.each([
+	["a small laptop, light", { viewport: SMALL_LAPTOP, colorScheme: "light" }],
+	["a tablet, light", { viewport: TABLET, colorScheme: "light" }],
 	["a laptop, light", { viewport: LAPTOP, colorScheme: "light" }],
 	["a laptop, dark", { viewport: LAPTOP, colorScheme: "dark" }],
 	["a phone, light", { viewport: PHONE, isMobile: true, colorScheme: "light" }],
@@ -119,11 +152,7 @@ describe.each([
 		const brightness = (ground.match(/\d+/g) ?? []).slice(0, 3).map(Number);
 		expect(Math.max(...brightness) < 128).toBe(options.colorScheme === "dark");
 
-		const { scrolled, wide } = await page.evaluate(() => ({
-			scrolled: document.documentElement.scrollWidth,
-			wide: document.documentElement.clientWidth,
-		}));
-		expect(scrolled).toBeLessThanOrEqual(wide);
+		expect(await page.evaluate(tooWide)).toEqual([]);
 		expect(await contrastsBelow(page, 4.5)).toEqual([]);
 
 		await page.click("#toggle");
@@ -134,6 +163,12 @@ describe.each([
 		expect(await contrastsBelow(page, 4.5)).toEqual([]);
 	});
 });
+
+/** Returns the parts of the page whose content is wider than they are. */
+function tooWide(): string[] {
+	const parts = [document.documentElement, ...document.querySelectorAll(".card, .stream")];
+	return parts.filter((p) => p.scrollWidth > p.clientWidth).map((p) => p.className || p.tagName);
+}
 
 /** Whether the chart has drawn more than its ground. */
 function paintedCanvas(): boolean {

@@ -14,7 +14,7 @@ let browser: Browser;
 let open: Visit | undefined;
 
 beforeAll(async () => {
-	[ringcast, browser] = await Promise.all([Ringcast.start(), launch()]);
+	[ringcast, browser] = await Promise.all([Ringcast.demo(), launch()]);
 });
 
 afterEach(async () => {
@@ -145,7 +145,7 @@ test("a gateway killed and started again is resumed with nothing missing", async
 });
 
 test("what is gone for good is told", async () => {
-	const small = await Ringcast.start("--stream-max-events=100", "--ring-max-events=100");
+	const small = await Ringcast.demo("--stream-max-events=100", "--ring-max-events=100");
 	try {
 		const page = await openPage(small.url);
 		await receivedMoreThan(page, QUOTES, 0);

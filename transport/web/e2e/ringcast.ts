@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { inject } from "vitest";
 
 /** An event of a JSON page. */
@@ -14,22 +15,29 @@ export interface PageEvent {
 	readonly data: string;
 }
 
-/** The line of the demo's that says where its page is. */
-const READY = /^The demo is at (http:\/\/\S+?)\/ /;
+/** The line of the log that says where the page is. */
+const READY = /msg="ringcast is ready" url=(http:\/\/\S+?)\/ /;
 
-/** A running `ringcast demo` with a data directory of its own. */
+/** A running `ringcast serve` or `ringcast demo` with a data directory of its own. */
 export class Ringcast {
 	private readonly dataDir = mkdtempSync(join(tmpdir(), "ringcast-data-"));
 	private process: ChildProcess | undefined;
-	private readonly log: string[] = [];
 
 	/** Where it listens, from the first start on: a restart takes the same port. */
 	url = "";
 
-	private constructor(private readonly flags: readonly string[]) {}
+	private constructor(private readonly args: readonly string[]) {}
 
-	static async start(...flags: string[]): Promise<Ringcast> {
-		const ringcast = new Ringcast(flags);
+	/** With producers of quotes and notifications. */
+	static async demo(...flags: string[]): Promise<Ringcast> {
+		const ringcast = new Ringcast(["demo", ...flags]);
+		await ringcast.start();
+		return ringcast;
+	}
+
+	/** Without. */
+	static async serve(...flags: string[]): Promise<Ringcast> {
+		const ringcast = new Ringcast(["serve", ...flags]);
 		await ringcast.start();
 		return ringcast;
 	}
@@ -40,25 +48,16 @@ export class Ringcast {
 		const child = spawn(
 			inject("ringcast"),
 			[
-				"demo",
+				...this.args,
 				`--listen=${listen}`,
 				"--nats-listen=-1",
 				`--data-dir=${this.dataDir}`,
 				"--retry=200ms",
-				...this.flags,
 			],
-			{ stdio: ["ignore", "pipe", "pipe"] },
+			{ stdio: ["ignore", "ignore", "pipe"] },
 		);
 		this.process = child;
-		child.stderr.on("data", (text: Buffer) => this.log.push(text.toString()));
-		for await (const line of createInterface(child.stdout)) {
-			const url = READY.exec(line)?.[1];
-			if (url !== undefined) {
-				this.url = url;
-				return;
-			}
-		}
-		throw new Error(`ringcast demo did not start:\n${this.log.join("")}`);
+		this.url = await readUrl(child.stderr);
 	}
 
 	/** Ends it as a crash does: nothing is flushed, and nobody is told. */
@@ -111,4 +110,21 @@ export class Ringcast {
 			from = page.last_event_id;
 		}
 	}
+}
+
+/** Returns the URL that the log tells, and goes on emptying the pipe. */
+async function readUrl(log: Readable): Promise<string> {
+	const lines: string[] = [];
+	return await new Promise((resolve, reject) => {
+		const reader = createInterface(log);
+		reader.on("line", (line) => {
+			const url = READY.exec(line)?.[1];
+			if (url !== undefined) {
+				resolve(url);
+			} else if (lines.length < 100) {
+				lines.push(line);
+			}
+		});
+		reader.on("close", () => reject(new Error(`ringcast did not start:\n${lines.join("\n")}`)));
+	});
 }

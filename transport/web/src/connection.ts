@@ -14,6 +14,7 @@ export interface Cut {
 export class Connection {
 	private readonly channels: Channel[] = [];
 	private cutNow: Cut | undefined;
+	private wasLive = false;
 
 	/**
 	 * @param elapsed a steady clock in milliseconds, performance.now
@@ -85,10 +86,11 @@ export class Connection {
 	}
 
 	private changed(): void {
-		if (this.state === "retrying") {
-			this.begin("network");
-		} else if (this.state === "live") {
+		if (this.state === "live") {
+			this.wasLive = true;
 			this.finish();
+		} else if (this.state === "retrying" && this.wasLive) {
+			this.begin("network");
 		}
 	}
 

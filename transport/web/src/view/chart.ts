@@ -56,6 +56,7 @@ export class ChartView implements View {
 		if (ticker === undefined) {
 			return;
 		}
+		byId("chart-empty", HTMLElement).hidden = true;
 		setText(this.title, ticker.symbol);
 		if (ticker.quote !== undefined) {
 			setText(this.price, formatPrice(ticker.quote.price));

@@ -1,5 +1,9 @@
 const price = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat("en", {
+	notation: "compact",
+	minimumFractionDigits: 1,
+	maximumFractionDigits: 1,
+});
 const count = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", {
 	hour: "2-digit",

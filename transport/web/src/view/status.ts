@@ -40,6 +40,9 @@ export class StatusView implements View {
 		}
 		this.showProof();
 		this.showGap();
+		if (state === "live") {
+			this.refused(undefined);
+		}
 	}
 
 	/** Shows why the gateway refuses a stream, or with undefined that it does not. */
@@ -119,7 +122,7 @@ function verdictText(verdict: Verdict, span: SpanResult | undefined, cut: Cut | 
 				: "Cut off before the first event: there was no id to resume from.";
 		case "off":
 			return cut?.by === "network"
-				? "Connection lost. The browser reconnects by itself."
+				? "Connection lost. It comes back by itself."
 				: "Cut off. Events go on without this page.";
 		case "checking":
 			return "Resumed. Comparing with the log …";
@@ -154,8 +157,14 @@ class StreamRow {
 		setText(this.state, STATE_TEXT[state].toLowerCase());
 		setText(this.id, channel.stream.lastId ?? "–");
 		setText(this.count, formatCount(channel.received));
-		const fine = channel.disorder === 0;
-		setText(this.order, fine ? "ids rising" : `${plural(channel.disorder, "id")} not rising`);
-		this.order.dataset["fine"] = String(fine);
+		setText(this.order, orderText(channel));
+		this.order.dataset["fine"] = String(channel.disorder === 0);
 	}
+}
+
+function orderText(channel: Channel): string {
+	if (channel.disorder > 0) {
+		return `${plural(channel.disorder, "id")} not rising`;
+	}
+	return channel.received === 0 ? "–" : "ids rising";
 }
