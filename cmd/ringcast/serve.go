@@ -300,7 +300,7 @@ func (s *server) startGateway(context.Context) (err error) {
 	}
 	s.gateway = gateway.New(gateway.Options{
 		Hub:             s.hub,
-		Publisher:       publisher{s.client},
+		Publisher:       s.client,
 		Status:          s.status,
 		Subjects:        s.cfg.Subjects,
 		Stream:          string(s.cfg.Stream),
