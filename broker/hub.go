@@ -57,6 +57,9 @@ type Hub struct {
 
 	// epoch counts resets of the log (H3).
 	epoch atomic.Uint64
+	// heard is closed by the first Upstream.
+	heard     chan struct{}
+	heardOnce sync.Once
 
 	// mu guards what follows and the pending flag of every subscription. It is
 	// held for the match pass and for copying a few words, never over disk,
@@ -87,6 +90,7 @@ func NewHub(log Log, history History, opts HubOptions) *Hub {
 		log:       log,
 		history:   history,
 		opts:      opts.withDefaults(),
+		heard:     make(chan struct{}),
 		head:      log.Bounds().Head,
 		subs:      map[*Subscription]struct{}{},
 		index:     gsl.NewSublist[*Subscription](),
@@ -165,7 +169,13 @@ func (h *Hub) Upstream(head ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.upstream = head
+	h.heardOnce.Do(func() { close(h.heard) })
 }
+
+// Heard is closed once the source has told for the first time what the stream
+// holds. A subscription from now that is opened earlier starts at the log's head,
+// and gets as new what was published while the log was not fed.
+func (h *Hub) Heard() <-chan struct{} { return h.heard }
 
 // now returns the position of a subscription that starts with the next event.
 // While the log is catching up, that is the stream's head, not the log's: what

@@ -488,6 +488,18 @@ func TestHub_Await(t *testing.T) {
 	})
 }
 
+func TestHub_Heard(t *testing.T) {
+	w := newWorld(broker.HubOptions{})
+	select {
+	case <-w.hub.Heard():
+		t.Error("heard of the stream before the source told")
+	default:
+	}
+	w.hub.Upstream(broker.ID{})
+	w.hub.Upstream(broker.ID{})
+	<-w.hub.Heard()
+}
+
 func TestHub_Lookup(t *testing.T) {
 	w := newWorld(broker.HubOptions{})
 	old := w.say("a")

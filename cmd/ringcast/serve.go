@@ -101,6 +101,7 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 		s.ensureStream,
 		s.openRing,
 		s.startReader,
+		s.hearOfStream,
 		s.startGateway,
 	} {
 		if err := part(ctx); err != nil {
@@ -262,6 +263,26 @@ func (s *server) startReader(context.Context) error {
 			s.failed <- err
 		}
 	})
+	return nil
+}
+
+// hearTimeout bounds how long a server that does not answer delays the start.
+const hearTimeout = 3 * time.Second
+
+// hearOfStream waits until it is known where the stream stands: until then, what
+// was published while this gateway was down would come as new to whoever connects
+// at once. Without NATS the gateway serves what it has.
+func (s *server) hearOfStream(ctx context.Context) error {
+	if !s.client.Status().Connected {
+		return nil
+	}
+	timeout := time.NewTimer(hearTimeout)
+	defer timeout.Stop()
+	select {
+	case <-s.hub.Heard():
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
 	return nil
 }
 

@@ -92,6 +92,7 @@ func (c *Client) ensureStream(ctx context.Context, cfg StreamConfig) error {
 	if cfg.Manage && found.Mirror == nil {
 		return c.updateStream(ctx, cfg, found)
 	}
+	c.noteLimits(cfg, found)
 	return checkStream(cfg, found)
 }
 
@@ -165,10 +166,16 @@ func checkStream(cfg StreamConfig, found jetstream.StreamConfig) error {
 	if found.AllowMsgTTL {
 		refuse("allow_msg_ttl", true, false, "single events between others would expire")
 	}
-	if len(errs) == 0 {
-		return nil
-	}
 	return errors.Join(errs...)
+}
+
+// noteLimits says where a stream that may not be changed has other limits than
+// configured: whoever changed the configuration expects an effect.
+func (c *Client) noteLimits(cfg StreamConfig, found jetstream.StreamConfig) {
+	if found.MaxAge != cfg.MaxAge || found.MaxBytes != orUnlimited(cfg.MaxBytes) || found.MaxMsgs != orUnlimited(cfg.MaxEvents) {
+		c.log.Info("the stream exists with other limits than configured, and keeps them unless it is to be managed", "stream", cfg.Name,
+			"max_age", found.MaxAge, "max_bytes", found.MaxBytes, "max_events", found.MaxMsgs)
+	}
 }
 
 // coversAll reports whether every pattern lies within one of those found.
