@@ -132,7 +132,9 @@ func writeProblem(w http.ResponseWriter, p problem) {
 	w.Header().Set(echo.HeaderContentType, "application/problem+json")
 	w.Header().Set(echo.HeaderCacheControl, "no-store")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // fails only with the connection
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // events.> is easier to read so, and this is no HTML
+	_ = enc.Encode(p)        // fails only with the connection
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
