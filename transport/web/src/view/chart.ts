@@ -86,7 +86,7 @@ export class ChartView implements View {
 		return {
 			...this.size(),
 			legend: { show: false },
-			padding: [8, 12, 0, 0],
+			padding: [8, 30, 0, 0],
 			cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
 			scales: {
 				x: { range: () => this.timeRange() },
