@@ -15,6 +15,10 @@ type HubOptions struct {
 	// Page bounds what one Next returns, and so what one subscriber makes the hub
 	// hold in memory. Default: 512 events, 1 MiB.
 	Page Limits
+	// Tail bounds the newest events kept in memory, where subscribers that keep up
+	// read them. Up to two encodings of each come on top of Bytes. Default: 8,192
+	// events, 8 MiB.
+	Tail Limits
 	// Retry is how long a subscription waits before it asks an unavailable
 	// History again. Default: 1 s.
 	Retry time.Duration
@@ -30,6 +34,12 @@ func (o HubOptions) withDefaults() HubOptions {
 	if o.Page.Bytes <= 0 {
 		o.Page.Bytes = 1 << 20
 	}
+	if o.Tail.Events <= 0 {
+		o.Tail.Events = 8192
+	}
+	if o.Tail.Bytes <= 0 {
+		o.Tail.Bytes = 8 << 20
+	}
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}
@@ -44,14 +54,17 @@ func (o HubOptions) withDefaults() HubOptions {
 //
 // Invariants, on which the reading side in subscription.go relies:
 //
-//	H1  The log commits before head moves: what head names can be read.
+//	H1  The log commits, and the tail takes in, before head moves: what head names
+//	    can be read.
 //	H2  Under mu, head moves and the subscriptions that the batch matches become
-//	    pending in one step. So a subscription that has read everything and is
+//	    pending, from the first event that matches, in one step. So a subscription
+//	    that has read everything has missed nothing up to there, and one that is
 //	    not pending has missed nothing up to head.
-//	H3  epoch moves before the log is reset and again after. A page that was read
-//	    while epoch stood still is of one and the same stream.
+//	H3  epoch moves before log and tail are reset and again after. A page that was
+//	    read while epoch stood still is of one and the same stream.
 type Hub struct {
 	log     Log
+	tail    *tail
 	history History
 	opts    HubOptions
 
@@ -61,7 +74,7 @@ type Hub struct {
 	heard     chan struct{}
 	heardOnce sync.Once
 
-	// mu guards what follows and the pending flag of every subscription. It is
+	// mu guards what follows and the mark of every subscription. It is
 	// held for the match pass and for copying a few words, never over disk,
 	// network or a blocking send.
 	mu       sync.Mutex
@@ -86,12 +99,15 @@ var _ Sink = (*Hub)(nil)
 // NewHub returns a hub that reads the newest events from log and older ones from
 // history.
 func NewHub(log Log, history History, opts HubOptions) *Hub {
+	opts = opts.withDefaults()
+	head := log.Bounds().Head
 	return &Hub{
 		log:       log,
+		tail:      &tail{most: opts.Tail, floor: head},
 		history:   history,
-		opts:      opts.withDefaults(),
+		opts:      opts,
 		heard:     make(chan struct{}),
-		head:      log.Bounds().Head,
+		head:      head,
 		subs:      map[*Subscription]struct{}{},
 		index:     gsl.NewSublist[*Subscription](),
 		unsettled: map[*Subscription]struct{}{},
@@ -114,10 +130,11 @@ func (h *Hub) Append(events []Event) error {
 	if err := h.log.Append(events); err != nil {
 		return fmt.Errorf("append to log: %w", err)
 	}
+	h.tail.append(events)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.head = events[len(events)-1].ID
 	h.markMatchesLocked(events)
+	h.head = events[len(events)-1].ID
 	for s := range h.unsettled {
 		s.wake()
 	}
@@ -135,13 +152,12 @@ func (h *Hub) Append(events []Event) error {
 // match. It looks at subjects only: a subscription with a type filter is woken
 // for nothing now and then, and has its position moved on.
 func (h *Hub) markMatchesLocked(events []Event) {
-	last := ""
+	before := h.head
 	for i := range events {
-		if i > 0 && events[i].Subject == last {
-			continue // bursts on one subject are common
+		if e := &events[i]; i == 0 || e.Subject != events[i-1].Subject { // bursts on one subject are common
+			h.index.Match(e.Subject, func(s *Subscription) { s.markLocked(before) })
 		}
-		last = events[i].Subject
-		h.index.Match(last, (*Subscription).markLocked)
+		before = events[i].ID
 	}
 }
 
@@ -149,6 +165,7 @@ func (h *Hub) markMatchesLocked(events []Event) {
 func (h *Hub) Reset(at ID) error {
 	h.epoch.Add(1)
 	err := h.log.Reset(at)
+	h.tail.reset(h.log.Bounds().Head)
 	h.epoch.Add(1)
 
 	h.mu.Lock()
@@ -156,7 +173,7 @@ func (h *Hub) Reset(at ID) error {
 	h.head = h.log.Bounds().Head
 	h.upstream = h.head
 	for s := range h.subs {
-		s.markLocked()
+		s.markLocked(ID{})
 	}
 	if err != nil {
 		return fmt.Errorf("reset log: %w", err)

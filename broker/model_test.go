@@ -28,7 +28,8 @@ type reader struct {
 // the matching events that follow it, or is told of a gap.
 func TestSubscription_Model(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(broker.HubOptions{})
+		tail := broker.Limits{Events: rapid.IntRange(1, 10).Draw(t, "tail"), Bytes: 1 << 20}
+		w := newWorld(broker.HubOptions{Tail: tail})
 		subjects := []string{"a.1", "a.2", "b.1"}
 		patterns := []string{"a.1", "a.*", ">", "b.1"}
 		var readers []*reader
@@ -130,11 +131,19 @@ func (r *reader) read(t *rapid.T, w *world) bool {
 	end := max(r.next, int(b.Position.Seq))
 	want := slices.Clone(w.stream.events[min(r.next, len(w.stream.events)):min(end, len(w.stream.events))])
 	want = slices.DeleteFunc(want, func(e broker.Event) bool { return !r.req.Filter.MatchesSubject(e.Subject) })
-	if diff := cmp.Diff(fmt.Sprint(ids(want)), fmt.Sprint(ids(b.Events))); diff != "" {
+	if diff := cmp.Diff(fmt.Sprint(eventIDs(want)), fmt.Sprint(ids(b.Events))); diff != "" {
 		t.Fatalf("events of %q after %d up to %s (-want +got):\n%s", r.req.Filter.Subjects(), r.next, b.Position, diff)
 	}
 	r.next, r.held, r.has = end, b.Position, true
 	return b.More
+}
+
+func eventIDs(events []broker.Event) []broker.ID {
+	out := []broker.ID{}
+	for _, e := range events {
+		out = append(out, e.ID)
+	}
+	return out
 }
 
 // checkGap fails for a gap where nothing is missing.

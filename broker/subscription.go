@@ -26,7 +26,7 @@ type Batch struct {
 	// between the last batch and the next one. Such a batch has no events.
 	Gap *Gap
 	// Events match the filter and follow the last batch, in id order.
-	Events []Event
+	Events []*Delivery
 	// Start is where a subscriber stands that has not seen the batch.
 	Start ID
 	// Position is where a subscriber stands that has handled it: nothing that
@@ -63,9 +63,8 @@ type Subscription struct {
 	// never closed.
 	ready chan struct{}
 
-	// pending is guarded by hub.mu: an event that may match was appended since the
-	// last Next.
-	pending bool
+	// mark is guarded by hub.mu.
+	mark mark
 
 	// What follows belongs to the reading goroutine.
 
@@ -86,6 +85,14 @@ type Subscription struct {
 	// endedBefore are the subjects that the history, not the log, knows as ended.
 	endedBefore map[string]ID
 	retry       *time.Timer
+}
+
+// mark tells a subscription that there is something for it.
+type mark struct {
+	// pending: an event that may match was appended since the last Next.
+	pending bool
+	// before is the position before the first such event.
+	before ID
 }
 
 // Subscribe opens a subscription. The request's filter must have subjects.
@@ -146,9 +153,9 @@ func (s *Subscription) wake() {
 	}
 }
 
-func (s *Subscription) markLocked() {
-	if !s.pending {
-		s.pending = true
+func (s *Subscription) markLocked(before ID) {
+	if !s.mark.pending {
+		s.mark = mark{pending: true, before: before}
 		s.wake()
 	}
 }
@@ -160,16 +167,19 @@ func (s *Subscription) markLocked() {
 // failure of the log that the history cannot make good.
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 	for {
-		pending, head, epoch := s.take()
+		mark, head, epoch := s.take()
 		if !s.settled || s.epoch != epoch {
 			if batch, settled, err := s.settle(ctx, epoch); err != nil || !settled {
 				return batch, err
 			}
 		}
-		if s.caughtUp && !pending {
+		if s.caughtUp && !mark.pending {
 			start := s.position
 			s.position = later(s.position, head) // H2
 			return Batch{Start: start, Position: s.position}, nil
+		}
+		if s.caughtUp {
+			s.position = later(s.position, mark.before) // H2
 		}
 		batch, err := s.read(ctx)
 		switch {
@@ -186,12 +196,12 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
-// take reads and clears the pending flag.
-func (s *Subscription) take() (pending bool, head ID, epoch uint64) {
+// take reads and clears the mark.
+func (s *Subscription) take() (m mark, head ID, epoch uint64) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	pending, s.pending = s.pending, false
-	return pending, s.hub.head, s.hub.epoch.Load()
+	m, s.mark.pending = s.mark, false
+	return m, s.hub.head, s.hub.epoch.Load()
 }
 
 // accept moves the cursor on behind a batch that was read.
@@ -220,6 +230,9 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 	if len(s.snapshot) > 0 {
 		return s.readSnapshot(ctx)
 	}
+	if events, position, more, ok := s.hub.tail.read(s.position, s.req.Filter, s.req.Page); ok {
+		return Batch{Events: events, Position: position, More: more}, nil
+	}
 	page, err := s.hub.log.Read(s.position.Seq, s.req.Filter, s.req.Page)
 	switch {
 	case errors.Is(err, ErrEvicted):
@@ -232,7 +245,7 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 	if page.Position.Seq == s.position.Seq {
 		page.Position = s.position // it may lie beyond the log's head, and have a stamp
 	}
-	return Batch{Events: page.Events, Position: page.Position, More: page.More}, nil
+	return Batch{Events: deliveries(page.Events), Position: page.Position, More: page.More}, nil
 }
 
 // readHistory returns the events after the position up to upTo, where the log
@@ -255,7 +268,7 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 	if page.Position.Seq == upTo.Seq {
 		page.Position = upTo // it has a stamp
 	}
-	return Batch{Events: page.Events, Position: page.Position, More: true}, nil
+	return Batch{Events: deliveries(page.Events), Position: page.Position, More: true}, nil
 }
 
 // readSnapshot returns the next part of a FromLast snapshot: from the history what
@@ -284,7 +297,7 @@ func (s *Subscription) readSnapshot(ctx context.Context) (Batch, error) {
 		return Batch{}, fmt.Errorf("read snapshot: %w", err)
 	}
 
-	batch := Batch{Events: matchingType(events, s.req.Filter), Position: s.position, Snapshot: true, More: true}
+	batch := Batch{Events: deliveries(matchingType(events, s.req.Filter)), Position: s.position, Snapshot: true, More: true}
 	if len(batch.Events) > 0 {
 		batch.Position = batch.Events[len(batch.Events)-1].ID
 	}

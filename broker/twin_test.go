@@ -312,7 +312,12 @@ type world struct {
 	clock  int64
 }
 
+// newWorld has a tail of one event where opts says nothing, so that the log and the
+// stream are what is read.
 func newWorld(opts broker.HubOptions) *world {
+	if opts.Tail.Events == 0 {
+		opts.Tail.Events = 1
+	}
 	w := &world{stream: &memStream{}, log: &memLog{}, clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano()}
 	w.hub = broker.NewHub(w.log, w.stream, opts)
 	return w
@@ -381,7 +386,7 @@ func filter(subjects ...string) broker.Filter {
 
 // drain calls Next until there is no more at once, and returns what came in all:
 // the gaps, the events, and the last batch.
-func drain(sub *broker.Subscription) (gaps []broker.Gap, events []broker.Event, last broker.Batch, err error) {
+func drain(sub *broker.Subscription) (gaps []broker.Gap, events []*broker.Delivery, last broker.Batch, err error) {
 	for range 100_000 {
 		if last, err = sub.Next(context.Background()); err != nil {
 			return gaps, events, last, err
@@ -397,7 +402,7 @@ func drain(sub *broker.Subscription) (gaps []broker.Gap, events []broker.Event, 
 	return gaps, events, last, errors.New("More without end")
 }
 
-func ids(events []broker.Event) []broker.ID {
+func ids(events []*broker.Delivery) []broker.ID {
 	out := []broker.ID{}
 	for _, e := range events {
 		out = append(out, e.ID)

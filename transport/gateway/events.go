@@ -21,7 +21,7 @@ type eventStream struct {
 	opts      *Options
 	format    sse.Format
 	bookmarks bookmarks
-	source    string // of CloudEvents
+	encode    func([]byte, *broker.Event) []byte // as a frame of format
 	// primed reports that the client was told where it stands.
 	primed bool
 	// sent is the last id the client was given, by an event or a bookmark.
@@ -65,7 +65,9 @@ func (s *Server) startEvents(c echo.Context, req streamRequest) (*eventStream, e
 	if err := rc.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	st := &eventStream{w: w, rc: rc, opts: &s.opts, format: req.format, bookmarks: req.bookmarks, source: sse.Source(s.opts.Stream)}
+	st := &eventStream{w: w, rc: rc, opts: &s.opts, format: req.format, bookmarks: req.bookmarks}
+	source := sse.Source(s.opts.Stream)
+	st.encode = func(b []byte, e *broker.Event) []byte { return req.format.AppendFrame(b, e, source) }
 	if st.bookmarks == bookmarksAuto {
 		st.bookmarks = bookmarksLine
 		if prefersBlocks(c.Request()) {
@@ -168,9 +170,9 @@ func (st *eventStream) write(batch broker.Batch, due bool) (bool, error) {
 	} else {
 		b = st.appendPriming(b, batch)
 	}
-	for i := range batch.Events {
-		b = st.format.AppendFrame(b, &batch.Events[i], st.source)
-		st.sent = batch.Events[i].ID
+	for _, e := range batch.Events {
+		b = st.appendFrame(b, e)
+		st.sent = e.ID
 	}
 	if len(b) == 0 && due {
 		b = st.appendHeartbeat(b, batch)
@@ -180,6 +182,15 @@ func (st *eventStream) write(batch broker.Batch, due bool) (bool, error) {
 		return false, nil
 	}
 	return true, st.send(b)
+}
+
+// appendFrame appends an event. Its frame is the same bytes for every stream of a
+// format, so that of a recent one is made once.
+func (st *eventStream) appendFrame(b []byte, e *broker.Delivery) []byte {
+	if frame, ok := e.Encoded(int(st.format), st.encode); ok {
+		return append(b, frame...)
+	}
+	return st.encode(b, &e.Event)
 }
 
 // appendHeartbeat keeps the connection alive, and moves the client's id on when

@@ -17,7 +17,7 @@ const maxPageBytes = 4 << 20
 
 // page is what a JSON answer is made of.
 type page struct {
-	events   []broker.Event
+	events   []*broker.Delivery
 	bytes    int
 	gap      *broker.Gap
 	position broker.ID
@@ -91,8 +91,8 @@ func (p *page) add(batch broker.Batch, limit int) {
 		p.position, p.finished = batch.Events[room-1].ID, false
 		batch.Events = batch.Events[:room]
 	}
-	for i := range batch.Events {
-		p.bytes += batch.Events[i].Size()
+	for _, e := range batch.Events {
+		p.bytes += e.Size()
 	}
 	p.events = append(p.events, batch.Events...)
 }
@@ -106,7 +106,7 @@ func (p *page) appendJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = sse.AppendJSON(b, &p.events[i])
+		b = sse.AppendJSON(b, &p.events[i].Event)
 	}
 	b = append(b, `],"last_event_id":"`...)
 	b = p.position.AppendText(b)

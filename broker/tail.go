@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// encodings is how many encodings of an event are kept with it.
+const encodings = 2
+
+// Delivery is an event on its way to subscribers. What is in the hub's tail goes to
+// many of them, so it keeps what was made of it.
+type Delivery struct {
+	Event
+	// shared reports that the delivery is in the tail, where encoded pays.
+	shared  bool
+	encoded [encodings]atomic.Pointer[[]byte]
+}
+
+// Encoded returns the event in the encoding of that number, from 0 to 1, which
+// encode appends to its argument, always the same. The bytes are made once and
+// shared by all subscribers: they must not be changed. ok is false for an event
+// that is not shared and not worth keeping bytes for.
+func (d *Delivery) Encoded(encoding int, encode func([]byte, *Event) []byte) (b []byte, ok bool) {
+	if !d.shared {
+		return nil, false
+	}
+	if p := d.encoded[encoding].Load(); p != nil {
+		return *p, true
+	}
+	b = slices.Clip(encode(nil, &d.Event))
+	d.encoded[encoding].Store(&b) // two at once make the same
+	return b, true
+}
+
+// deliveries wraps events that were read for one subscriber.
+func deliveries(events []Event) []*Delivery {
+	all, out := make([]Delivery, len(events)), make([]*Delivery, len(events))
+	for i := range events {
+		all[i].Event = events[i]
+		out[i] = &all[i]
+	}
+	return out
+}
+
+// tail is the newest part of the log in memory: what subscribers that keep up read,
+// without touching the disk. Like the log it is contiguous, from floor to head.
+type tail struct {
+	most Limits
+
+	// mu guards what follows. It is held for slicing and appending only.
+	mu    sync.RWMutex
+	floor ID
+	// events are only ever appended, and dropped in front: a slice of them that was
+	// taken under mu stays what it is.
+	events []*Delivery
+	bytes  int
+}
+
+func (t *tail) head() ID {
+	if n := len(t.events); n > 0 {
+		return t.events[n-1].ID
+	}
+	return t.floor
+}
+
+// append takes in events that the log has committed.
+func (t *tail) append(events []Event) {
+	added := deliveries(events)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range added {
+		d.shared = true
+		t.bytes += d.Size()
+	}
+	t.events = append(t.events, added...)
+	drop := 0
+	for len(t.events)-drop > t.most.Events || t.bytes > t.most.Bytes && drop < len(t.events) {
+		t.bytes -= t.events[drop].Size()
+		t.floor = t.events[drop].ID
+		t.events[drop] = nil
+		drop++
+	}
+	t.events = t.events[drop:]
+}
+
+// reset empties the tail.
+func (t *tail) reset(at ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.floor, t.events, t.bytes = at, nil, 0
+}
+
+// after returns everything after sequence seq; ok is false where that reaches
+// below the floor. head is the position after the last.
+func (t *tail) after(seq uint64) (events []*Delivery, head ID, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if seq < t.floor.Seq {
+		return nil, ID{}, false
+	}
+	i, _ := slices.BinarySearchFunc(t.events, seq+1, func(d *Delivery, seq uint64) int {
+		switch {
+		case d.ID.Seq < seq:
+			return -1
+		case d.ID.Seq > seq:
+			return 1
+		}
+		return 0
+	})
+	return t.events[i:], t.head(), true
+}
+
+// read returns what Log.Read would; ok is false where the log has to be asked.
+func (t *tail) read(after ID, f Filter, lim Limits) (events []*Delivery, position ID, more, ok bool) {
+	all, head, ok := t.after(after.Seq)
+	if !ok {
+		return nil, ID{}, false, false
+	}
+	position = after
+	bytes := 0
+	for _, d := range all {
+		if !f.MatchesSubject(d.Subject) || !f.MatchesType(d.Type) {
+			continue
+		}
+		if len(events) == lim.Events || len(events) > 0 && bytes+d.Size() > lim.Bytes {
+			return events, position, true, true
+		}
+		bytes += d.Size()
+		events = append(events, d)
+		position = d.ID
+	}
+	return events, later(position, head), false, true
+}

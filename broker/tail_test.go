@@ -1,0 +1,73 @@
+package broker_test
+
+import (
+	"context"
+	"testing"
+
+	"ringcast/broker"
+)
+
+// What keeps up does not read the log, and shares what was made of an event.
+func TestDelivery_Encoded(t *testing.T) {
+	w := newWorld(broker.HubOptions{Tail: broker.Limits{Events: 2, Bytes: 1 << 20}})
+	first, second := w.subscribe(broker.Request{Filter: filter("a")}), w.subscribe(broker.Request{Filter: filter(">")})
+	defer first.Close()
+	defer second.Close()
+	expect(t, first, nil)
+	expect(t, second, nil)
+	w.say("a")
+	w.log.corrupt = true // whoever reads it now fails
+
+	encoded := 0
+	encode := func(b []byte, e *broker.Event) []byte {
+		encoded++
+		return append(b, e.Data...)
+	}
+	for _, sub := range []*broker.Subscription{first, second} {
+		batch, err := sub.Next(context.Background())
+		if err != nil || len(batch.Events) != 1 {
+			t.Fatalf("got %+v, %v", batch, err)
+		}
+		d := batch.Events[0]
+		for kind := range 2 {
+			if b, ok := d.Encoded(kind, encode); !ok || string(b) != string(d.Data) || cap(b) != len(b) {
+				t.Errorf("encoded %q, %t", b, ok)
+			}
+		}
+	}
+	if encoded != 2 {
+		t.Errorf("made %d times, want once for each of two encodings", encoded)
+	}
+
+	w.log.corrupt = false
+	w.say("b")
+	w.say("b")
+	old := w.subscribe(broker.Request{Filter: filter("a"), From: broker.FromOldest})
+	defer old.Close()
+	batch, err := old.Next(context.Background())
+	if err != nil || len(batch.Events) != 1 {
+		t.Fatalf("got %+v, %v", batch, err)
+	}
+	if _, ok := batch.Events[0].Encoded(0, encode); ok {
+		t.Error("an event that only one subscriber reads is kept encoded")
+	}
+}
+
+// A quiet subscription whose position was left behind has missed nothing, and is
+// not told so when its next event has just come (H2).
+func TestSubscription_QuietAndFarBehind(t *testing.T) {
+	w := newWorld(broker.HubOptions{Tail: broker.Limits{Events: 2, Bytes: 1 << 20}})
+	w.say("b")
+	sub := w.subscribe(broker.Request{Filter: filter("a")})
+	defer sub.Close()
+	expect(t, sub, nil)
+	for range 20 {
+		w.say("b")
+	}
+	x := w.say("a")
+	w.say("b")
+	w.say("b")
+	w.log.evict(20)
+	w.stream.floor = 20
+	expect(t, sub, nil, x)
+}
