@@ -70,10 +70,7 @@ web: $(WEB)/node_modules/.package-lock.json ## Build the page that the binary em
 tools: ## Install what the tests need and is missing (Debian, Ubuntu), or say what
 	@.ci/install-tools
 
-# npm writes this file last. `install`, not `ci`: ci insists that the lock file has
-# the builds of the linter for every other platform too, and a lock file made where
-# not all of them can be had lacks some. Each version is exact either way, and
-# --no-save leaves the lock file as it is.
+# npm writes this file last.
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or newer, with npm" >&2; exit 1; }
-	cd $(WEB) && npm install --no-save --no-audit --no-fund
+	cd $(WEB) && npm ci --no-audit --no-fund
