@@ -12,16 +12,12 @@ test("a notification is read as the demo publishes it", () => {
 	});
 });
 
-test.each([
-	"plain text",
-	'"a string"',
-	"[1,2]",
-	"17",
-	"null",
-	'{"other":true}',
-])("%s is shown as it is", (data) => {
-	expect(parseNotice("1-a", data)).toMatchObject({ title: data, body: "" });
-});
+test.each(["plain text", '"a string"', "[1,2]", "17", "null", '{"other":true}'])(
+	"%s is shown as it is",
+	(data) => {
+		expect(parseNotice("1-a", data)).toMatchObject({ title: data, body: "" });
+	},
+);
 
 test("a text of any length takes a bounded place", () => {
 	const notice = parseNotice("1-a", JSON.stringify({ title: "x".repeat(1e6) }));

@@ -196,12 +196,9 @@ test("a gap is reported and moves the position, back too", () => {
 	expect(t.stream.lastId).toBe("3-x");
 });
 
-test.each([
-	"",
-	"null",
-	"[]",
-	"not JSON",
-	'{"reason":7}',
-])("the data %s is a gap all the same", (data) => {
-	expect(parseGap(data)).toEqual({ reason: "", requested: "", oldest: "" });
-});
+test.each(["", "null", "[]", "not JSON", '{"reason":7}'])(
+	"the data %s is a gap all the same",
+	(data) => {
+		expect(parseGap(data)).toEqual({ reason: "", requested: "", oldest: "" });
+	},
+);
