@@ -52,10 +52,12 @@ type tail struct {
 	// mu guards what follows. It is held for slicing and appending only.
 	mu    sync.RWMutex
 	floor ID
-	// events are only ever appended, and dropped in front: a slice of them that was
-	// taken under mu stays what it is.
+	// events are only ever appended, and dropped in front, without a write to their
+	// array: a slice of them that was taken under mu stays what it is.
 	events []*Delivery
 	bytes  int
+	// dropped is what the array still holds of those dropped.
+	dropped Limits
 }
 
 func (t *tail) head() ID {
@@ -77,19 +79,24 @@ func (t *tail) append(events []Event) {
 	t.events = append(t.events, added...)
 	drop := 0
 	for len(t.events)-drop > t.most.Events || t.bytes > t.most.Bytes && drop < len(t.events) {
-		t.bytes -= t.events[drop].Size()
+		size := t.events[drop].Size()
+		t.bytes -= size
+		t.dropped.Bytes += size
 		t.floor = t.events[drop].ID
-		t.events[drop] = nil
 		drop++
 	}
+	t.dropped.Events += drop
 	t.events = t.events[drop:]
+	if t.dropped.Events > t.most.Events/8 || t.dropped.Bytes > t.most.Bytes/8 {
+		t.events, t.dropped = slices.Clone(t.events), Limits{} // lets go of the old array
+	}
 }
 
 // reset empties the tail.
 func (t *tail) reset(at ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.floor, t.events, t.bytes = at, nil, 0
+	t.floor, t.events, t.bytes, t.dropped = at, nil, 0, Limits{}
 }
 
 // after returns everything after sequence seq; ok is false where that reaches

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"ringcast/broker"
@@ -70,4 +71,41 @@ func TestSubscription_QuietAndFarBehind(t *testing.T) {
 	w.log.evict(20)
 	w.stream.floor = 20
 	expect(t, sub, nil, x)
+}
+
+// Promise 1: who reads the tail while it moves on gets all of it, in order.
+func TestSubscription_WhileTheTailMovesOn(t *testing.T) {
+	const events = 20_000
+	w := newWorld(broker.HubOptions{Tail: broker.Limits{Events: 16, Bytes: 1 << 20}})
+	var readers sync.WaitGroup
+	for range 4 {
+		sub := w.subscribe(broker.Request{Filter: filter(">"), From: broker.FromOldest})
+		readers.Go(func() {
+			defer sub.Close()
+			for next := uint64(1); next <= events; {
+				batch, err := sub.Next(context.Background())
+				if err != nil {
+					t.Errorf("next: %v", err)
+					return
+				}
+				for _, e := range batch.Events {
+					if e.ID.Seq != next {
+						t.Errorf("got %s, want sequence %d", e.ID, next)
+						return
+					}
+					next++
+				}
+				if !batch.More && next <= events {
+					<-sub.Ready()
+				}
+			}
+		})
+	}
+	for seq := uint64(1); seq <= events; seq++ {
+		e := broker.Event{ID: broker.ID{Seq: seq, Stamp: int64(seq)}, Subject: "a"}
+		if err := w.hub.Append([]broker.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readers.Wait()
 }
