@@ -241,6 +241,49 @@ func TestSubscription_Snapshot(t *testing.T) {
 	})
 }
 
+// hookedLog is a log to which something happens before and after Last, and after
+// Reset.
+type hookedLog struct {
+	*memLog
+	beforeLast, afterLast, afterReset func()
+}
+
+func (l *hookedLog) Last(f broker.Filter) []uint64 {
+	l.beforeLast()
+	defer l.afterLast()
+	return l.memLog.Last(f)
+}
+
+func (l *hookedLog) Reset(at broker.ID) error {
+	defer l.afterReset()
+	return l.memLog.Reset(at)
+}
+
+// A log that evicts while its newest events are looked for: none is missing, none
+// comes twice.
+func TestSubscription_SnapshotWhileEvicting(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		before, after uint64 // what is evicted then
+	}{
+		{"before it is asked", 3, 0},
+		{"after it was asked", 0, 3},
+		{"all of it", 2, 4},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(broker.HubOptions{})
+			log := &hookedLog{memLog: w.log}
+			log.beforeLast, log.afterLast = func() { w.log.evict(tc.before) }, func() { w.log.evict(tc.after) }
+			w.hub = broker.NewHub(log, w.stream, broker.HubOptions{})
+			want := []broker.ID{w.say("a"), w.say("b"), w.say("c"), w.say("d")}
+			w.log.evict(1)
+			sub := w.subscribe(broker.Request{Filter: filter(">"), From: broker.FromLast})
+			defer sub.Close()
+			expect(t, sub, nil, want...)
+		})
+	}
+}
+
 // An instance that lags behind another one must not take its ids for foreign.
 func TestSubscription_AheadOfLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

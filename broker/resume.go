@@ -120,9 +120,13 @@ func (s *Subscription) start(ctx context.Context, from From) (p placement, err e
 // come. What is appended meanwhile comes after the snapshot.
 func (s *Subscription) startSnapshot(ctx context.Context) (placement, error) {
 	h, f := s.hub, s.req.Filter
-	end, floor := h.Head(), h.log.Bounds().Floor.Seq
+	end := h.Head()
 	recent := h.log.Last(f)
 	recent = recent[:countUpTo(recent, end.Seq)]
+	// The floor after Last: what is evicted meanwhile is found in the history. Before
+	// it, an event evicted in between would be in neither.
+	floor := min(h.log.Bounds().Floor.Seq, end.Seq)
+	recent = recent[countUpTo(recent, floor):]
 	var old []uint64
 	if floor > 0 && !(f.Literal() && len(recent) == len(f.subjects)) {
 		var err error
