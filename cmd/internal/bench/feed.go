@@ -1,0 +1,144 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// feed publishes from a goroutine of its own: event after event, in turn to each
+// subject, at a rate or as fast as what was published is delivered.
+type feed struct {
+	Options
+	publisher publisher
+
+	published atomic.Uint64 // events so far
+	arrived   atomic.Uint64 // deliveries so far
+	more      chan struct{} // has one when arrived has grown
+	ending    atomic.Bool
+	done      chan struct{} // closed by run
+	failed    error         // to be read once done is closed
+
+	endedAt int64 // likewise
+
+	cancel context.CancelFunc // ends run at once
+}
+
+func startFeed(o Options) (*feed, error) {
+	publisher, err := newPublisher(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &feed{Options: o, publisher: publisher, more: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel}
+	go f.run(ctx)
+	return f, nil
+}
+
+// stop ends the feed at once and waits for it. It is called once.
+func (f *feed) stop() {
+	f.cancel()
+	f.publisher.close()
+	<-f.done
+}
+
+// end has the feed publish nothing new; it has ended when what was published is
+// with the server.
+func (f *feed) end() { f.ending.Store(true) }
+
+func (f *feed) ended() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// err returns why the feed has ended by itself, nil while it has not.
+func (f *feed) err() error {
+	if !f.ended() {
+		return nil
+	}
+	return f.failed
+}
+
+// delivered tells how many deliveries there have been.
+func (f *feed) delivered(n uint64) {
+	f.arrived.Store(n)
+	select {
+	case f.more <- struct{}{}:
+	default:
+	}
+}
+
+// perSubject returns how many events each subject has got.
+func (f *feed) perSubject() []uint64 {
+	counts := make([]uint64, f.Subjects)
+	published := f.published.Load()
+	for i := range counts {
+		counts[i] = (published + uint64(f.Subjects-1-i)) / uint64(f.Subjects)
+	}
+	return counts
+}
+
+func (f *feed) run(ctx context.Context) {
+	defer close(f.done)
+	defer func() { f.endedAt = now() }()
+	began := now()
+	for n := uint64(0); ; n++ {
+		due, ok := f.awaitTurn(ctx, n, began)
+		if !ok {
+			break
+		}
+		payload := stamp{place: n/uint64(f.Subjects) + 1, due: due}.appendPayload(make([]byte, 0, f.Size), f.Size)
+		if err := f.publisher.publish(int(n%uint64(f.Subjects)), payload); err != nil {
+			f.failed = fmt.Errorf("publish: %w", err)
+			return
+		}
+		f.published.Add(1)
+	}
+	if err := f.publisher.flush(ctx); err != nil {
+		f.failed = fmt.Errorf("publish: %w", err)
+	}
+}
+
+// awaitTurn waits until event n (from 0) may be published and returns when it was
+// due; ok is false when the feed is to end instead.
+func (f *feed) awaitTurn(ctx context.Context, n uint64, began int64) (due int64, ok bool) {
+	over := func() bool { return f.ending.Load() || ctx.Err() != nil }
+	if f.Rate == 0 {
+		for !over() && f.windowFull(n) {
+			select {
+			case <-f.more:
+			case <-ctx.Done():
+			}
+		}
+		return now(), !over()
+	}
+	due = began + int64(float64(n)/f.Rate*1e9)
+	for wait := due - now(); !over() && wait > 0; wait = due - now() {
+		sleep(ctx, min(time.Duration(wait), longestSleep))
+	}
+	return due, !over()
+}
+
+// windowFull reports whether Window events are under way when event n is next.
+// Without clients there is nothing to wait for.
+func (f *feed) windowFull(n uint64) bool {
+	clients := uint64(f.Clients / f.Subjects)
+	return clients > 0 && n*clients >= f.arrived.Load()+uint64(f.Window)*clients
+}
+
+// longestSleep is how soon a sleeping feed notices that it is to end.
+const longestSleep = 50 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

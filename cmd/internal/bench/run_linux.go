@@ -1,0 +1,306 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errStalled: nothing has arrived for as long as Options.Patience.
+var errStalled = errors.New("nothing arrives any more")
+
+// Run measures. It returns an error when it could not, wrapping ctx.Err() when ctx
+// was done first; that events were lost is no error but in the result.
+func Run(ctx context.Context, o Options) (_ *Result, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	p, err := newPool(targetNamed(o.Target), o.host(), o.Clients+1) // the one is the probe of a resume
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	m := &measurement{Options: o, pool: p}
+	if m.before, err = m.usage(); err != nil {
+		return nil, err
+	}
+	switch o.Scenario {
+	case Resume:
+		err = m.resume(ctx)
+	case Idle:
+		err = m.idle(ctx)
+	default:
+		err = m.fanout(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("measure %s: %w", o.Scenario, err)
+	}
+	return m.result(), nil
+}
+
+// measurement is one run.
+type measurement struct {
+	Options
+	pool *pool
+
+	// before is the server's usage without clients; begin and end are snapshots at
+	// the two ends of what is measured.
+	before     usage
+	begin, end snapshot
+	published  []uint64 // events of each subject, at the end
+}
+
+type snapshot struct {
+	server              usage
+	own                 time.Duration
+	at                  int64
+	published, received uint64
+}
+
+func (m *measurement) usage() (usage, error) {
+	if len(m.PIDs) == 0 {
+		return usage{}, nil
+	}
+	return usageOf(m.PIDs)
+}
+
+func (m *measurement) snapshot(published uint64) (s snapshot, err error) {
+	s = snapshot{at: now(), published: published, received: m.pool.received, own: ownCPU()}
+	s.server, err = m.usage()
+	return s, err
+}
+
+// connectAtOnce is how many connections may be waiting for the head of their
+// answer: fewer than an accept queue holds.
+const connectAtOnce = 256
+
+// connectAll opens every client's stream and waits until all are subscribed.
+func (m *measurement) connectAll(ctx context.Context) error {
+	subjects := m.subjectNames()
+	already := m.pool.streaming
+	for i := range m.Clients {
+		c, err := m.pool.connect(1, false)
+		if err != nil {
+			return fmt.Errorf("client %d: %w", i+1, err)
+		}
+		if err := m.pool.ask(c, m.pool.target.request(m.host(), subjects[i%m.Subjects], "")); err != nil {
+			return fmt.Errorf("client %d: %w", i+1, err)
+		}
+		streaming := func() bool { return i+1-(m.pool.streaming-already) < connectAtOnce }
+		if err := m.pool.pollUntil(ctx, m.Patience, streaming); err != nil {
+			return fmt.Errorf("open stream: %w", err)
+		}
+	}
+	streaming := func() bool { return m.pool.streaming-already == m.Clients }
+	if err := m.pool.pollUntil(ctx, m.Patience, streaming); err != nil {
+		return fmt.Errorf("open streams: %d of %d are open: %w", m.pool.streaming, m.Clients, err)
+	}
+	return nil
+}
+
+// fanout publishes for the warm-up and then the time that is measured, and waits
+// until all is delivered.
+func (m *measurement) fanout(ctx context.Context) error {
+	if err := m.connectAll(ctx); err != nil {
+		return err
+	}
+	feed, err := startFeed(m.Options)
+	if err != nil {
+		return err
+	}
+	defer feed.stop()
+	if err := m.follow(ctx, feed, m.Warmup); err != nil {
+		return err
+	}
+	if m.begin, err = m.snapshot(feed.published.Load()); err != nil {
+		return err
+	}
+	m.pool.latencyFrom = m.begin.at
+	if err := m.follow(ctx, feed, m.Duration); err != nil {
+		return err
+	}
+	if err := m.drain(ctx, feed); err != nil {
+		return err
+	}
+	m.end, err = m.snapshot(feed.published.Load())
+	m.end.at = max(m.pool.now, feed.endedAt)
+	if m.pool.received > m.begin.received {
+		m.end.at = m.pool.now
+	}
+	m.published = feed.perSubject()
+	return err
+}
+
+// follow polls for a time, telling the feed how far the clients are.
+func (m *measurement) follow(ctx context.Context, feed *feed, d time.Duration) error {
+	for until := now() + int64(d); now() < until; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := feed.err(); err != nil {
+			return err
+		}
+		if err := m.pool.poll(min(time.Duration(until-now()), 50*time.Millisecond)); err != nil {
+			return err
+		}
+		feed.delivered(m.pool.received)
+	}
+	return nil
+}
+
+// drain ends the feed and waits for what is under way. What does not come is lost.
+func (m *measurement) drain(ctx context.Context, feed *feed) error {
+	feed.end()
+	ended := func() bool {
+		feed.delivered(m.pool.received)
+		return feed.ended()
+	}
+	if err := m.pool.pollUntil(ctx, m.Patience, ended); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if err := feed.err(); err != nil {
+		return err
+	}
+	all := feed.published.Load() * uint64(m.Clients/m.Subjects)
+	err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.received >= all })
+	if errors.Is(err, errStalled) {
+		return nil
+	}
+	return err
+}
+
+// resume publishes while one client, the probe, follows, and has all clients come
+// back after the first event's id, which the probe has learned.
+func (m *measurement) resume(ctx context.Context) error {
+	id, err := m.publishBacklog(ctx)
+	if err != nil {
+		return err
+	}
+	clients := make([]*client, m.Clients)
+	for i := range clients {
+		if clients[i], err = m.pool.connect(2, false); err != nil {
+			return fmt.Errorf("client %d: %w", i+1, err)
+		}
+	}
+	if m.begin, err = m.snapshot(0); err != nil {
+		return err
+	}
+	request := m.pool.target.request(m.host(), m.subjectNames()[0], id)
+	for i, c := range clients {
+		if err := m.pool.ask(c, request); err != nil {
+			return fmt.Errorf("client %d: %w", i+1, err)
+		}
+	}
+	all := m.begin.received + uint64(m.Clients)*uint64(m.Events)
+	err = m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.received >= all })
+	if err != nil && !errors.Is(err, errStalled) {
+		return err
+	}
+	m.end, err = m.snapshot(uint64(m.Events))
+	m.end.at = max(m.pool.now, m.begin.at)
+	return err
+}
+
+// publishBacklog publishes one event, whose id it returns, and those to resume.
+func (m *measurement) publishBacklog(ctx context.Context) (id string, err error) {
+	subject := m.subjectNames()[0]
+	probe, err := m.pool.connect(1, true)
+	if err != nil {
+		return "", err
+	}
+	if err := m.pool.ask(probe, m.pool.target.request(m.host(), subject, "")); err != nil {
+		return "", err
+	}
+	if err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.streaming == 1 }); err != nil {
+		return "", fmt.Errorf("open stream: %w", err)
+	}
+	if err := m.publishTo(ctx, 1, 1); err != nil {
+		return "", err
+	}
+	id = string(probe.stream.lastID)
+	if id == "" {
+		return "", errors.New("the server sends no ids: there is nothing to resume from")
+	}
+	if err := m.publishTo(ctx, 2, uint64(m.Events)+1); err != nil {
+		return "", err
+	}
+	m.published = []uint64{uint64(m.Events) + 1}
+	return id, nil
+}
+
+// publishTo publishes the events first to last of the only subject and waits until
+// the probe has them.
+func (m *measurement) publishTo(ctx context.Context, first, last uint64) error {
+	publisher, err := newPublisher(m.Options)
+	if err != nil {
+		return err
+	}
+	defer publisher.close()
+	for place := first; place <= last; place++ {
+		if err := publisher.publish(0, stamp{place, now()}.appendPayload(nil, m.Size)); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	if err := publisher.flush(ctx); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.received >= last }); err != nil {
+		return fmt.Errorf("follow what is to be resumed: %w", err)
+	}
+	return nil
+}
+
+// idle opens the streams and leaves them alone.
+func (m *measurement) idle(ctx context.Context) (err error) {
+	if err := m.connectAll(ctx); err != nil {
+		return err
+	}
+	if m.begin, err = m.snapshot(0); err != nil {
+		return err
+	}
+	for until := now() + int64(m.Duration); now() < until; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := m.pool.poll(min(time.Duration(until-now()), 50*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	m.published = make([]uint64, m.Subjects)
+	m.end, err = m.snapshot(0)
+	return err
+}
+
+func (m *measurement) result() *Result {
+	took := time.Duration(m.end.at - m.begin.at)
+	r := &Result{
+		Scenario:         m.Scenario,
+		Target:           m.Target,
+		Clients:          m.Clients,
+		Subjects:         m.Subjects,
+		Seconds:          took.Seconds(),
+		Published:        m.end.published - m.begin.published,
+		Deliveries:       m.end.received - m.begin.received,
+		Gaps:             m.pool.gaps,
+		Closed:           m.pool.closed,
+		ClientCPUSeconds: (m.end.own - m.begin.own).Seconds(),
+	}
+	r.PublishedPerSecond, r.DeliveriesPerSecond = perSecond(r.Published, took), perSecond(r.Deliveries, took)
+	for i := range m.pool.clients {
+		t := &m.pool.clients[i].tally
+		r.Lost += t.lost(m.published[i%m.Subjects])
+		r.Repeated += t.repeated
+		r.Disordered += t.disordered
+	}
+	if m.Scenario != Idle {
+		r.Publish, r.Size = m.Publish, m.Size
+	}
+	if m.Scenario == Fanout {
+		r.Rate, r.Latency = m.Rate, newLatency(&m.pool.latency)
+	}
+	if len(m.PIDs) > 0 {
+		r.Server = newServer(m.before, m.begin.server, m.end.server, r.Deliveries, m.Clients)
+	}
+	return r
+}
