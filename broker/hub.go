@@ -60,8 +60,9 @@ func (o HubOptions) withDefaults() HubOptions {
 //	    pending, from the first event that matches, in one step. So a subscription
 //	    that has read everything has missed nothing up to there, and one that is
 //	    not pending has missed nothing up to head.
-//	H3  epoch moves before log and tail are reset and again after. A page that was
-//	    read while epoch stood still is of one and the same stream.
+//	H3  epoch moves before log and tail are reset, and again together with head after
+//	    it; in between it is odd, and nobody is placed or reads. A page that was read
+//	    while epoch stood still is of one and the same stream.
 type Hub struct {
 	log     Log
 	tail    *tail
@@ -165,13 +166,13 @@ func (h *Hub) markMatchesLocked(events []Event) {
 func (h *Hub) Reset(at ID) error {
 	h.epoch.Add(1)
 	err := h.log.Reset(at)
-	h.tail.reset(h.log.Bounds().Head)
-	h.epoch.Add(1)
+	head := h.log.Bounds().Head
+	h.tail.reset(head)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.head = h.log.Bounds().Head
-	h.upstream = h.head
+	h.head, h.upstream = head, head
+	h.epoch.Add(1)
 	for s := range h.subs {
 		s.markLocked(ID{})
 	}

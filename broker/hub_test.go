@@ -400,6 +400,36 @@ func TestHub_Reset(t *testing.T) {
 	expect(t, behind, nil, x)
 }
 
+// H3: while the log is reset nobody is placed, neither at what was the head nor by
+// what the log says meanwhile.
+func TestHub_ResetUnderWay(t *testing.T) {
+	w := newWorld(broker.HubOptions{})
+	log := &hookedLog{memLog: w.log}
+	w.hub = broker.NewHub(log, w.stream, broker.HubOptions{})
+	w.say("a")
+	w.say("a")
+	early := w.subscribe(broker.Request{Filter: filter("a")})
+	defer early.Close()
+	expect(t, early, nil)
+	fresh := w.subscribe(broker.Request{Filter: filter("a")})
+	defer fresh.Close()
+	log.afterReset = func() {
+		for _, sub := range []*broker.Subscription{early, fresh} {
+			if b, err := sub.Next(context.Background()); err != nil || !b.Pending || b.More {
+				t.Errorf("got %+v, %v, want to wait", b, err)
+			}
+		}
+	}
+	w.rewind(0)
+	<-early.Ready()
+	<-fresh.Ready()
+	expect(t, early, []broker.GapReason{broker.GapReset})
+	expect(t, fresh, nil)
+	again := w.say("a")
+	expect(t, early, nil, again)
+	expect(t, fresh, nil, again)
+}
+
 func TestSubscription_Corrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(broker.HubOptions{})

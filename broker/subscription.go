@@ -168,6 +168,9 @@ func (s *Subscription) markLocked(before ID) {
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 	for {
 		mark, head, epoch := s.take()
+		if epoch%2 == 1 { // H3: Reset wakes everybody when it is done
+			return Batch{Pending: true}, nil
+		}
 		if !s.settled || s.epoch != epoch {
 			if batch, settled, err := s.settle(ctx, epoch); err != nil || !settled {
 				return batch, err
