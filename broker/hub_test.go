@@ -523,6 +523,19 @@ func TestSubscription_Finished(t *testing.T) {
 			t.Errorf("%+v, %v, asked %d more times", last, err, w.stream.asked-asked)
 		}
 	})
+	t.Run("not when what followed the end was evicted", func(t *testing.T) {
+		w.say("answer.4", end)
+		w.log.evict(w.say("else").Seq)
+		sub := w.subscribe(broker.Request{Filter: filter("answer.4", "answer.5")})
+		defer sub.Close()
+		expect(t, sub, nil) // answer.4 is known as ended
+		again := w.say("answer.4")
+		w.log.evict(again.Seq)
+		end5 := w.say("answer.5", end)
+		if last := expect(t, sub, nil, again, end5); last.Finished {
+			t.Error("finished although answer.4 goes on")
+		}
+	})
 	t.Run("not when events follow the end", func(t *testing.T) {
 		early := w.say("answer.3", end)
 		again := w.say("answer.3")

@@ -39,7 +39,7 @@ func (s *Subscription) settle(ctx context.Context, epoch uint64) (_ Batch, done 
 	case err != nil:
 		return Batch{}, false, err
 	}
-	s.settled, s.epoch, s.caughtUp = true, epoch, false
+	s.settled, s.epoch, s.caughtUp, s.pasts = true, epoch, false, nil
 	s.position, s.snapshot, s.snapshotEnd = p.position, p.snapshot, p.position
 	s.placed = len(p.snapshot) == 0
 	if p.gap != nil {
@@ -302,35 +302,40 @@ func (s *Subscription) finished(ctx context.Context) bool {
 }
 
 // ended reports whether the subject's newest event is its end and has been read.
-// The history is asked once for a subject of which the log holds nothing: what
-// comes later comes through the log.
 func (s *Subscription) ended(ctx context.Context, subject string) bool {
-	id, end, ok := s.hub.log.LastOf(subject)
-	if !ok {
-		id, end = s.endedInHistory(ctx, subject)
+	if id, end, ok := s.hub.log.LastOf(subject); ok {
+		return end && id.Seq <= s.position.Seq
 	}
-	return end && id.Seq <= s.position.Seq
+	past, ok := s.pastOf(ctx, subject)
+	return ok && past.end && past.id.Seq <= s.position.Seq
 }
 
-// endedInHistory returns the id of the event that ended the subject before the
-// log's floor.
-func (s *Subscription) endedInHistory(ctx context.Context, subject string) (ID, bool) {
-	if s.hub.log.Bounds().Floor.Seq == 0 {
-		return ID{}, false
+// past is what the history knows of a subject of which the log holds nothing.
+type past struct {
+	id   ID
+	end  bool
+	upTo uint64 // what comes later comes through the log
+}
+
+// pastOf asks the history for a subject's newest event; ok is false where there is
+// none or it cannot be told. It asks once, and again when the log has evicted what
+// came after the answer.
+func (s *Subscription) pastOf(ctx context.Context, subject string) (p past, ok bool) {
+	b := s.hub.log.Bounds()
+	if b.Floor.Seq == 0 {
+		return past{}, false
 	}
-	if id, asked := s.endedBefore[subject]; asked {
-		return id, id != ID{}
+	if p, ok = s.pasts[subject]; ok && b.Floor.Seq <= p.upTo {
+		return p, p.id != ID{}
 	}
-	id, end, ok, err := s.hub.history.LastOf(ctx, subject)
+	id, end, _, err := s.hub.history.LastOf(ctx, subject)
 	if err != nil {
-		return ID{}, false
+		return past{}, false
 	}
-	if !ok || !end {
-		id = ID{}
+	if s.pasts == nil {
+		s.pasts = map[string]past{}
 	}
-	if s.endedBefore == nil {
-		s.endedBefore = map[string]ID{}
-	}
-	s.endedBefore[subject] = id
-	return id, id != ID{}
+	p = past{id: id, end: end, upTo: b.Head.Seq}
+	s.pasts[subject] = p
+	return p, p.id != ID{}
 }

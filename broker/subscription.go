@@ -82,9 +82,9 @@ type Subscription struct {
 	// the cursor goes on at snapshotEnd.
 	snapshot    []uint64
 	snapshotEnd ID
-	// endedBefore are the subjects that the history, not the log, knows as ended.
-	endedBefore map[string]ID
-	retry       *time.Timer
+	// pasts is what the history has said of subjects of which the log holds nothing.
+	pasts map[string]past
+	retry *time.Timer
 }
 
 // mark tells a subscription that there is something for it.
