@@ -24,6 +24,9 @@ import (
 // The tests in this file are the promises of README.md against a process of its
 // own, at the size of a working day: they kill it, delete its files, stop reading.
 
+// patience bounds every wait here: what takes longer has failed.
+const patience = 3 * time.Minute
+
 // brokerProcess is a server process, which can be stopped and started again on its data.
 type brokerProcess struct {
 	t     *testing.T
@@ -79,14 +82,14 @@ func publishNumbers(natsURL, subject string, first, last int, padding string) er
 		return err
 	}
 	for n := first; n <= last; n++ {
-		if _, err := js.PublishAsync(subject, []byte(strconv.Itoa(n)+padding)); err != nil {
+		if _, err := js.PublishAsync(subject, []byte(strconv.Itoa(n)+padding), jetstream.WithStallWait(patience)); err != nil {
 			return err
 		}
 	}
 	select {
 	case <-js.PublishAsyncComplete():
 		return nil
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		return errors.New("publishing does not end")
 	}
 }
@@ -115,7 +118,8 @@ func (b *brokerProcess) follow(query url.Values) *follower {
 		b.t.Fatalf("%s: %s", req.URL, resp.Status)
 	}
 	f := &follower{t: b.t, dec: sse.NewDecoder(resp.Body), body: resp.Body, client: client}
-	b.t.Cleanup(f.close)
+	stop := time.AfterFunc(patience, f.close)
+	b.t.Cleanup(func() { stop.Stop(); f.close() })
 	return f
 }
 
@@ -202,8 +206,6 @@ func TestPromise_Quiet(t *testing.T) {
 	b := startBroker(t, "--ring-max-events", "1000", "--stream-max-events", "2000")
 	f := b.follow(url.Values{"subject": {"events.quiet"}})
 	b.publish("events.busy", 1, 50_000, "")
-	stop := time.AfterFunc(time.Minute, f.close)
-	defer stop.Stop()
 	id := b.bookmark(f, "50000-")
 	b.publish("events.quiet", 1, 1, "")
 	f = b.follow(url.Values{"subject": {"events.quiet"}, "last_event_id": {id}})
