@@ -110,7 +110,13 @@ func (s *Server) follow(ctx context.Context, st *eventStream, sub *broker.Subscr
 		if s.Draining() {
 			return errDraining
 		}
-		if !batch.More {
+		if batch.More {
+			select {
+			case <-beat.C: // nothing has matched for that long
+				due = true
+			default:
+			}
+		} else {
 			select {
 			case <-sub.Ready():
 			case <-beat.C:

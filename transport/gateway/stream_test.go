@@ -321,6 +321,31 @@ func TestStream_QuietSubject(t *testing.T) {
 	}
 }
 
+// Who looks through a long history for a type that is rare gets signs of life, and
+// does not begin anew when it is cut off.
+func TestStream_LongSearch(t *testing.T) {
+	r := newRig(t, func(o *rigOptions) {
+		o.ring.MaxEvents = 100
+		o.gateway.Heartbeat = time.Microsecond // shorter than any page takes
+	})
+	r.publishMany("events.busy", 4000)
+	r.restart(nil) // nothing is in memory
+	s := r.subscribe("subject=events.>&type=rare&from=oldest", browser...)
+	for s.line() != "id: 0-0\n" {
+	}
+	var id broker.ID
+	for id.Seq == 0 {
+		if text, found := strings.CutPrefix(s.line(), "id: "); found {
+			if err := id.UnmarshalText([]byte(strings.TrimSpace(text))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if id.Seq >= 3900 {
+		t.Errorf("the first sign of life is at %s, the end of the history", id)
+	}
+}
+
 // Promise 3: who does not read falls behind alone, and has lost nothing when it
 // reads again.
 func TestStream_SlowClient(t *testing.T) {
