@@ -400,6 +400,35 @@ func TestHub_Reset(t *testing.T) {
 	expect(t, behind, nil, x)
 }
 
+// Promise 4: who reads the history of a stream that was replaced is told, also
+// where the source has not noticed yet.
+func TestSubscription_HistoryReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(broker.HubOptions{})
+		var all []broker.ID
+		for range 10 {
+			all = append(all, w.say("a"))
+		}
+		w.log.evict(8)
+		sub := w.subscribe(broker.Request{Filter: filter("a"), From: broker.FromOldest, Page: broker.Limits{Events: 2}})
+		defer sub.Close()
+		if b, err := sub.Next(context.Background()); err != nil || b.Position != all[1] {
+			t.Fatalf("got %+v, %v", b, err)
+		}
+		w.stream.events = nil
+		for range 9 {
+			w.publish("a")
+		}
+		if b, err := sub.Next(context.Background()); err != nil || !b.Pending {
+			t.Fatalf("got %+v, %v, want to wait", b, err)
+		}
+		<-sub.Ready()
+		if b, err := sub.Next(context.Background()); err != nil || b.Gap == nil || b.Gap.Reason != broker.GapReset {
+			t.Errorf("got %+v, %v, want to be told", b, err)
+		}
+	})
+}
+
 // H3: while the log is reset nobody is placed, neither at what was the head nor by
 // what the log says meanwhile.
 func TestHub_ResetUnderWay(t *testing.T) {

@@ -261,6 +261,9 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 	if err != nil {
 		return Batch{}, fmt.Errorf("read history: %w", err)
 	}
+	if err := s.verifyStands(ctx); err != nil {
+		return Batch{}, err
+	}
 	if floor.Seq > s.position.Seq {
 		if floor.Seq >= upTo.Seq { // the log holds more than the stream
 			floor = upTo
@@ -272,6 +275,21 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 		page.Position = upTo // it has a stamp
 	}
 	return Batch{Events: deliveries(page.Events), Position: page.Position, More: true}, nil
+}
+
+// verifyStands makes sure that the page just read from the history follows the
+// position. The source may not have noticed yet that the stream was replaced: with
+// an id of the new stream the subscription would then never be told.
+func (s *Subscription) verifyStands(ctx context.Context) error {
+	stored, ok, err := s.hub.history.At(ctx, s.position.Seq)
+	switch {
+	case err != nil:
+		return fmt.Errorf("verify position: %w", err)
+	case ok && !stored.Same(s.position):
+		s.settled = false
+		return fmt.Errorf("verify position: %w: %s is now another event", ErrUnavailable, s.position)
+	}
+	return nil
 }
 
 // readSnapshot returns the next part of a FromLast snapshot: from the history what
