@@ -24,8 +24,8 @@ import (
 // The tests in this file are the promises of README.md against a process of its
 // own, at the size of a working day: they kill it, delete its files, stop reading.
 
-// patience bounds every wait here: what takes longer has failed.
-const patience = 3 * time.Minute
+// promiseTimeout bounds every wait here: what takes longer has failed.
+const promiseTimeout = 3 * time.Minute
 
 // brokerProcess is a server process, which can be stopped and started again on its data.
 type brokerProcess struct {
@@ -82,14 +82,14 @@ func publishNumbers(natsURL, subject string, first, last int, padding string) er
 		return err
 	}
 	for n := first; n <= last; n++ {
-		if _, err := js.PublishAsync(subject, []byte(strconv.Itoa(n)+padding), jetstream.WithStallWait(patience)); err != nil {
+		if _, err := js.PublishAsync(subject, []byte(strconv.Itoa(n)+padding), jetstream.WithStallWait(promiseTimeout)); err != nil {
 			return err
 		}
 	}
 	select {
 	case <-js.PublishAsyncComplete():
 		return nil
-	case <-time.After(patience):
+	case <-time.After(promiseTimeout):
 		return errors.New("publishing does not end")
 	}
 }
@@ -118,7 +118,7 @@ func (b *brokerProcess) follow(query url.Values) *follower {
 		b.t.Fatalf("%s: %s", req.URL, resp.Status)
 	}
 	f := &follower{t: b.t, dec: sse.NewDecoder(resp.Body), body: resp.Body, client: client}
-	stop := time.AfterFunc(patience, f.close)
+	stop := time.AfterFunc(promiseTimeout, f.close)
 	b.t.Cleanup(func() { stop.Stop(); f.close() })
 	return f
 }
