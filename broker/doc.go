@@ -3,14 +3,15 @@
 //
 // The picture:
 //
-//	source ──Append──▶ Hub ──▶ Log (the local ring)
+//	source ──Append──▶ Hub ──▶ Log (the local ring), tail (its newest part in memory)
 //	                    │ wakes those whose filter matches
 //	                    ▼
 //	               Subscription: a cursor in the log plus a Filter
 //
 // A [Subscription] holds no queue. It is a position, and live is replay that
 // has caught up: there is one read path, so there is no seam between history
-// and live. A subscriber that does not read costs its cursor and nothing else.
+// and live. It leads from the position to the tail, else to the log, else to the
+// History. A subscriber that does not read costs its cursor and nothing else.
 //
 // What the package promises:
 //   - A subscription returns every matching event after its start, in id order,

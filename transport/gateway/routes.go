@@ -20,5 +20,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/healthz", s.getHealthz)
 	e.GET("/readyz", s.getReadyz)
 
-	e.GET("/*", echo.WrapHandler(s.opts.Pages))
+	pages := echo.WrapHandler(s.opts.Pages)
+	e.GET("/*", pages)
+	e.HEAD("/*", pages)
 }
