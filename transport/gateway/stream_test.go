@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -375,6 +377,54 @@ func TestStream_SlowClient(t *testing.T) {
 		if got := slow.next(); string(got.Data) != fmt.Sprint(i)+padding {
 			t.Fatalf("slow client got %.20q of type %s, want %d", got.Data, got.Type, i)
 		}
+	}
+}
+
+// Promise 3: what a client that does not read makes the gateway hold is one write,
+// and that is small however much there is for it.
+func TestStream_WriteSize(t *testing.T) {
+	const events, size = 200, 4 << 10
+	r := newRig(t)
+	for range events {
+		if err := r.nats.Publish("events.large", make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.reach(events)
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	req := r.request(http.MethodGet, "/v1/stream?subject=events.large&from=oldest", "")
+	if err := req.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	body := bufio.NewReader(conn)
+	for line := ""; line != "\r\n"; {
+		if line, err = body.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for total := int64(0); total < events*size; { // a write is a chunk
+		line, err := body.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunk, err := strconv.ParseInt(strings.TrimSpace(line), 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if chunk > 100<<10 {
+			t.Fatalf("a write has %d bytes", chunk)
+		}
+		if _, err := io.CopyN(io.Discard, body, chunk+2); err != nil {
+			t.Fatal(err)
+		}
+		total += chunk
 	}
 }
 
