@@ -7,6 +7,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -X main.linkedVersion=$(VERSION) -X main.linkedCommit=$(COMMIT)
 FUZZTIME ?= 30s
+RUNS     ?= 5
+SECONDS  ?= 5
 WEB      := transport/web
 
 # Pinned; the Go tool fetches and builds it.
@@ -55,7 +57,13 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: build ## Measure Ringcast beside nchan and a floor; RUNS (5), SECONDS (5) each; writes deploy/bench
+	@deploy/bench/fetch-nchan bin/bench/nchan
+	go build -trimpath -o bin/bench/floor ./cmd/internal/bench/floor
+	go run ./cmd/internal/bench/suite -runs $(RUNS) -seconds $(SECONDS) -note '$(NOTE)'
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: reference

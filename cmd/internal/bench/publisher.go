@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // publisher publishes the payloads of each subject in order. It takes the payload
@@ -41,23 +41,18 @@ func newPublisher(o Options) (publisher, error) {
 // natsPublisher publishes without acknowledgement.
 type natsPublisher struct {
 	conn     *nats.Conn
+	closed   chan struct{} // closed when the connection is
 	subjects []string
 }
 
 func newNATSPublisher(o Options) (*natsPublisher, error) {
-	conn, err := connectNATS(o.NATSURL)
-	if err != nil {
-		return nil, err
-	}
-	return &natsPublisher{conn, o.subjectNames()}, nil
-}
-
-func connectNATS(url string) (*nats.Conn, error) {
-	conn, err := nats.Connect(url, nats.NoReconnect(), nats.Name("ringcast bench"))
+	closed := make(chan struct{})
+	conn, err := nats.Connect(o.NATSURL, nats.NoReconnect(), nats.Name("ringcast bench"),
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	return conn, nil
+	return &natsPublisher{conn, closed, o.subjectNames()}, nil
 }
 
 func (p *natsPublisher) publish(subject int, payload []byte) error {
@@ -65,59 +60,97 @@ func (p *natsPublisher) publish(subject int, payload []byte) error {
 }
 
 func (p *natsPublisher) flush(ctx context.Context) error { return p.conn.FlushWithContext(ctx) }
-func (p *natsPublisher) close()                          { p.conn.Close() }
 
-// jetStreamPublisher publishes ahead of the acknowledgements.
-type jetStreamPublisher struct {
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	subjects []string
-	refused  atomic.Pointer[error] // the first event that was not stored
+// close returns once the library's goroutines have been told.
+func (p *natsPublisher) close() {
+	p.conn.Close()
+	<-p.closed
 }
 
-// maxUnacknowledged is how many events may await their acknowledgement, as in the
-// benchmark of the NATS command line tool.
+// jetStreamPublisher publishes ahead of the acknowledgements, which it only counts:
+// the client library's futures cost more than JetStream's own work on an event.
+type jetStreamPublisher struct {
+	natsPublisher
+	inbox   string
+	sent    uint64
+	acked   atomic.Uint64
+	news    chan struct{}         // has one when acked has grown or refused is set
+	refused atomic.Pointer[error] // the first event that was not stored
+}
+
+// maxUnacknowledged is how many events may await their acknowledgement: the
+// default of the client library.
 const maxUnacknowledged = 4000
 
+// ackTimeout is how long no acknowledgement may come before publishing has failed.
+const ackTimeout = 30 * time.Second
+
 func newJetStreamPublisher(o Options) (*jetStreamPublisher, error) {
-	conn, err := connectNATS(o.NATSURL)
+	plain, err := newNATSPublisher(o)
 	if err != nil {
 		return nil, err
 	}
-	p := &jetStreamPublisher{conn: conn, subjects: o.subjectNames()}
-	p.js, err = jetstream.New(conn,
-		jetstream.WithPublishAsyncMaxPending(maxUnacknowledged),
-		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) {
-			p.refused.CompareAndSwap(nil, &err)
-		}))
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("use JetStream: %w", err)
+	p := &jetStreamPublisher{natsPublisher: *plain, inbox: nats.NewInbox(), news: make(chan struct{}, 1)}
+	if _, err := p.conn.Subscribe(p.inbox, p.acknowledged); err != nil {
+		p.conn.Close()
+		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
 	}
 	return p, nil
 }
 
-func (p *jetStreamPublisher) publish(subject int, payload []byte) error {
-	if refused := p.refused.Load(); refused != nil {
-		return *refused
+// acknowledged takes {"stream":"…","seq":…}, or an error of JetStream's or, without
+// a body, of the NATS server's, which knows no stream for the subject.
+func (p *jetStreamPublisher) acknowledged(ack *nats.Msg) {
+	if !bytes.HasPrefix(ack.Data, []byte(`{"stream":`)) || bytes.Contains(ack.Data, []byte(`"error":`)) {
+		err := fmt.Errorf("not stored: %s%s", ack.Data, ack.Header.Get("Status"))
+		p.refused.CompareAndSwap(nil, &err)
 	}
-	_, err := p.js.PublishAsync(p.subjects[subject], payload, jetstream.WithStallWait(time.Minute))
-	return err
+	p.acked.Add(1)
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
 }
 
-func (p *jetStreamPublisher) flush(ctx context.Context) error {
+func (p *jetStreamPublisher) publish(subject int, payload []byte) error {
+	if err := p.await(context.Background(), maxUnacknowledged-1); err != nil {
+		return err
+	}
+	p.sent++
+	return p.conn.PublishRequest(p.subjects[subject], p.inbox, payload)
+}
+
+func (p *jetStreamPublisher) flush(ctx context.Context) error { return p.await(ctx, 0) }
+
+// await waits until at most pending events are unacknowledged.
+func (p *jetStreamPublisher) await(ctx context.Context, pending uint64) error {
+	for {
+		if refused := p.refused.Load(); refused != nil {
+			return *refused
+		}
+		if p.sent-p.acked.Load() <= pending {
+			return nil
+		}
+		if err := p.awaitNews(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *jetStreamPublisher) awaitNews(ctx context.Context) error {
+	timeout := time.NewTimer(ackTimeout)
+	defer timeout.Stop()
 	select {
-	case <-p.js.PublishAsyncComplete():
+	case <-p.news:
+		return nil
+	case <-p.closed:
+		return errPublisherClosed
+	case <-timeout.C:
+		return errors.New("no acknowledgement comes any more")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if refused := p.refused.Load(); refused != nil {
-		return *refused
-	}
-	return nil
 }
-
-func (p *jetStreamPublisher) close() { p.conn.Close() }
 
 // httpPublisher publishes by the target's call. A subject keeps to one connection,
 // which waits for each answer: that keeps the order.
@@ -146,7 +179,7 @@ type httpPublication struct {
 }
 
 // queuedPublications is how many may wait for a connection before publish does.
-const queuedPublications = 256
+const queuedPublications = 16
 
 func newHTTPPublisher(o Options) (*httpPublisher, error) {
 	p := &httpPublisher{quit: make(chan struct{})}
