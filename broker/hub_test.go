@@ -429,6 +429,41 @@ func TestSubscription_HistoryReplaced(t *testing.T) {
 	})
 }
 
+// Promise 2: an id that another instance gave after a reset is good, and waited for
+// until the source here has noticed the reset too.
+func TestSubscription_ResetNoticedElsewhere(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		last int // of the new events, the one the subscriber has
+	}{
+		{"below the log", 1},
+		{"in the log", 9},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(broker.HubOptions{})
+				for range 10 {
+					w.say("a")
+				}
+				w.log.evict(8)
+				w.stream.events = nil
+				var again []broker.ID
+				for range tc.last + 1 {
+					again = append(again, w.publish("a"))
+				}
+				sub := w.subscribe(broker.Request{Filter: filter("a"), LastEventID: again[tc.last-1].String()})
+				defer sub.Close()
+				if _, events, last, err := drain(sub); err != nil || !last.Pending || len(events) > 0 {
+					t.Fatalf("got %v, %+v, %v, want to wait", ids(events), last, err)
+				}
+				w.rewind(uint64(len(again)))
+				<-sub.Ready()
+				expect(t, sub, nil, again[tc.last:]...)
+			})
+		})
+	}
+}
+
 // H3: while the log is reset nobody is placed, neither at what was the head nor by
 // what the log says meanwhile.
 func TestHub_ResetUnderWay(t *testing.T) {

@@ -81,6 +81,8 @@ func (s *Subscription) resume(ctx context.Context, last ID, requested string, fr
 	switch {
 	case err != nil:
 		return placement{}, err
+	case reason == GapReset && s.hub.holdsNow(ctx, last):
+		return placement{}, errBehind // another instance has noticed a reset before this one
 	case reason == GapReset:
 		return s.startOver(ctx, reason, requested, from)
 	case reason == GapExpired:
@@ -167,6 +169,13 @@ func (h *Hub) verify(ctx context.Context, id ID) (at ID, reason GapReason, err e
 		}
 	}
 	return h.verifyOld(ctx, id)
+}
+
+// holdsNow reports whether the stream is known to hold the very event, whatever the
+// log says: then it is the log that is of another stream.
+func (h *Hub) holdsNow(ctx context.Context, id ID) bool {
+	stored, ok, err := h.history.At(ctx, id.Seq)
+	return err == nil && ok && stored == id
 }
 
 // verdict compares an id with the one that is stored under the same sequence.

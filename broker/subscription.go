@@ -261,7 +261,7 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 	if err != nil {
 		return Batch{}, fmt.Errorf("read history: %w", err)
 	}
-	if err := s.verifyStands(ctx); err != nil {
+	if err := s.verifyHeld(ctx, s.position); err != nil {
 		return Batch{}, err
 	}
 	if floor.Seq > s.position.Seq {
@@ -272,22 +272,32 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 		return Batch{Gap: gap, Position: floor, More: true}, nil
 	}
 	if page.Position.Seq == upTo.Seq {
+		if err := s.verifyHeld(ctx, upTo); err != nil {
+			return Batch{}, err
+		}
 		page.Position = upTo // it has a stamp
 	}
 	return Batch{Events: deliveries(page.Events), Position: page.Position, More: true}, nil
 }
 
-// verifyStands makes sure that the page just read from the history follows the
-// position. The source may not have noticed yet that the stream was replaced: with
-// an id of the new stream the subscription would then never be told.
-func (s *Subscription) verifyStands(ctx context.Context) error {
-	stored, ok, err := s.hub.history.At(ctx, s.position.Seq)
+// verifyHeld makes sure that the stream from which a page was just read has the
+// event id, or had it: of the position, that the page follows it, and of the log's
+// floor, that the log follows the page. Where the stream was replaced and the source
+// has not noticed yet, the subscription waits until it has: going on, it would mix
+// the two, and with an id of the new one never be told.
+func (s *Subscription) verifyHeld(ctx context.Context, id ID) error {
+	stored, ok, err := s.hub.history.At(ctx, id.Seq)
+	if err == nil && !ok {
+		var stream Bounds
+		stream, err = s.hub.history.Bounds(ctx)
+		stored, ok = id, stream.Head.Seq >= id.Seq
+	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("verify position: %w", err)
-	case ok && !stored.Same(s.position):
+		return fmt.Errorf("verify %s: %w", id, err)
+	case !ok, !stored.Same(id):
 		s.settled = false
-		return fmt.Errorf("verify position: %w: %s is now another event", ErrUnavailable, s.position)
+		return fmt.Errorf("verify %s: %w: the stream was replaced", id, ErrUnavailable)
 	}
 	return nil
 }
