@@ -12,6 +12,7 @@ import (
 type feed struct {
 	Options
 	publisher publisher
+	id        uint64 // the run's
 
 	published atomic.Uint64 // events so far
 	arrived   atomic.Uint64 // deliveries so far
@@ -25,13 +26,13 @@ type feed struct {
 	cancel context.CancelFunc // ends run at once
 }
 
-func startFeed(o Options) (*feed, error) {
+func startFeed(o Options, run uint64) (*feed, error) {
 	publisher, err := newPublisher(o)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{Options: o, publisher: publisher, more: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel}
+	f := &feed{Options: o, id: run, publisher: publisher, more: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel}
 	go f.run(ctx)
 	return f, nil
 }
@@ -92,7 +93,7 @@ func (f *feed) run(ctx context.Context) {
 		if !ok {
 			break
 		}
-		payload := stamp{place: n/uint64(f.Subjects) + 1, due: due}.appendPayload(make([]byte, 0, f.Size), f.Size)
+		payload := stamp{run: f.id, place: n/uint64(f.Subjects) + 1, due: due}.appendPayload(make([]byte, 0, f.Size), f.Size)
 		if err := f.publisher.publish(int(n%uint64(f.Subjects)), payload); err != nil {
 			f.failed = fmt.Errorf("publish: %w", err)
 			return

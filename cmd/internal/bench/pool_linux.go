@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"syscall"
 	"time"
@@ -20,9 +21,10 @@ type pool struct {
 	address syscall.Sockaddr
 	family  int
 	target  target
+	run     uint64 // whose events count
 
 	streaming int // clients whose stream is open
-	closed    int // clients whose connection the server has ended
+	closed    int // clients whose stream the server has ended
 	received  uint64
 	gaps      uint64
 
@@ -53,6 +55,7 @@ func newPool(t target, address string, clients int) (*pool, error) {
 		buffer:      make([]byte, readBuffer),
 		clients:     make([]client, 0, clients),
 		target:      t,
+		run:         rand.Uint64(),
 		latencyFrom: now(),
 	}
 	p.address, p.family = sockaddr(tcp)
@@ -141,6 +144,9 @@ func (p *pool) read(c *client) error {
 	if err := c.stream.feed(p.buffer[:n], c); err != nil {
 		return err
 	}
+	if c.stream.state == ended {
+		return p.closedByServer(c)
+	}
 	if !c.streaming && c.stream.open() && (c.stream.ided || !p.target.primed) {
 		c.streaming = true
 		p.streaming++
@@ -150,7 +156,7 @@ func (p *pool) read(c *client) error {
 
 func (p *pool) closedByServer(c *client) error {
 	if !c.streaming {
-		return errors.New("the server closed the connection before the stream began")
+		return errors.New("the server ended the stream before it began")
 	}
 	p.closed++
 	return p.drop(c)
@@ -167,7 +173,7 @@ func (p *pool) drop(c *client) error {
 
 // event takes an event of the client's stream.
 func (c *client) event(s stamp) {
-	if !c.tally.count(s.place) {
+	if s.run != c.pool.run || !c.tally.count(s.place) {
 		return
 	}
 	c.pool.received++

@@ -38,6 +38,9 @@ func newPublisher(o Options) (publisher, error) {
 	}
 }
 
+// ackTimeout is how long the NATS server may be silent before publishing has failed.
+const ackTimeout = 30 * time.Second
+
 // natsPublisher publishes without acknowledgement.
 type natsPublisher struct {
 	conn     *nats.Conn
@@ -59,7 +62,11 @@ func (p *natsPublisher) publish(subject int, payload []byte) error {
 	return p.conn.Publish(p.subjects[subject], payload)
 }
 
-func (p *natsPublisher) flush(ctx context.Context) error { return p.conn.FlushWithContext(ctx) }
+func (p *natsPublisher) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	return p.conn.FlushWithContext(ctx)
+}
 
 // close returns once the library's goroutines have been told.
 func (p *natsPublisher) close() {
@@ -81,9 +88,6 @@ type jetStreamPublisher struct {
 // maxUnacknowledged is how many events may await their acknowledgement: the
 // default of the client library.
 const maxUnacknowledged = 4000
-
-// ackTimeout is how long no acknowledgement may come before publishing has failed.
-const ackTimeout = 30 * time.Second
 
 func newJetStreamPublisher(o Options) (*jetStreamPublisher, error) {
 	plain, err := newNATSPublisher(o)

@@ -105,7 +105,7 @@ func (m *measurement) fanout(ctx context.Context) error {
 	if err := m.connectAll(ctx); err != nil {
 		return err
 	}
-	feed, err := startFeed(m.Options)
+	feed, err := startFeed(m.Options, m.pool.run)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func (m *measurement) publishTo(ctx context.Context, first, last uint64) error {
 	}
 	defer publisher.close()
 	for place := first; place <= last; place++ {
-		if err := publisher.publish(0, stamp{place, now()}.appendPayload(nil, m.Size)); err != nil {
+		if err := publisher.publish(0, stamp{m.pool.run, place, now()}.appendPayload(nil, m.Size)); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}

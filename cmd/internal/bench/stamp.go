@@ -2,16 +2,16 @@ package bench
 
 import "time"
 
-// stamp is what the payload of an event begins with: its place in its subject,
-// from 1, and when it was due, by now.
+// stamp is what the payload of an event begins with.
 type stamp struct {
-	place uint64
-	due   int64
+	run   uint64 // of which it is: what an earlier one left behind is a stranger's
+	place uint64 // in its subject, from 1
+	due   int64  // by now
 }
 
-// stampSize is the length of a stamp: two numbers of 16 hexadecimal digits and a
-// dash. The rest of a payload is padding.
-const stampSize = 16 + 1 + 16
+// stampSize is the length of a stamp: three numbers of 16 hexadecimal digits with
+// a dash in between. The rest of a payload is padding.
+const stampSize = 16 + 1 + 16 + 1 + 16
 
 // epoch is what now counts from. Its monotonic clock is what makes latencies exact.
 var epoch = time.Now()
@@ -21,6 +21,8 @@ func now() int64 { return int64(time.Since(epoch)) }
 
 // appendPayload appends a payload of size bytes, at least stampSize.
 func (s stamp) appendPayload(dst []byte, size int) []byte {
+	dst = appendHex(dst, s.run)
+	dst = append(dst, '-')
 	dst = appendHex(dst, s.place)
 	dst = append(dst, '-')
 	dst = appendHex(dst, uint64(s.due))
@@ -40,12 +42,13 @@ func appendHex(dst []byte, v uint64) []byte {
 
 // parseStamp reads the stamp of a payload; ok is false where there is none.
 func parseStamp(payload []byte) (s stamp, ok bool) {
-	if len(payload) < stampSize || payload[16] != '-' {
+	if len(payload) < stampSize || payload[16] != '-' || payload[33] != '-' {
 		return stamp{}, false
 	}
-	place, ok1 := parseHex(payload[:16])
-	due, ok2 := parseHex(payload[17:stampSize])
-	return stamp{place: place, due: int64(due)}, ok1 && ok2
+	run, ok1 := parseHex(payload[:16])
+	place, ok2 := parseHex(payload[17:33])
+	due, ok3 := parseHex(payload[34:stampSize])
+	return stamp{run: run, place: place, due: int64(due)}, ok1 && ok2 && ok3
 }
 
 func parseHex(b []byte) (v uint64, ok bool) {

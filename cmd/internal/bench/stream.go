@@ -86,8 +86,17 @@ func (s *stream) step(p []byte, to events) ([]byte, error) {
 	case inBody:
 		return nil, s.readBody(p, to)
 	default:
-		return nil, errEnded
+		return nil, checkEnd(p)
 	}
+}
+
+// checkEnd returns nil for what follows the last chunk: an empty line, as no one
+// here sends trailers.
+func checkEnd(p []byte) error {
+	if len(bytes.Trim(p, "\r\n")) > 0 {
+		return errEnded
+	}
+	return nil
 }
 
 func (s *stream) readHead(p []byte) ([]byte, error) {
