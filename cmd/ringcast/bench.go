@@ -63,6 +63,7 @@ func addBenchFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.DurationVar(&o.Warmup, "warmup", o.Warmup, "how long to publish before measuring")
 	flags.DurationVar(&o.Duration, "duration", o.Duration, "how long to measure")
 	flags.IntVar(&o.Events, "events", o.Events, "how many events each client resumes")
+	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "how many events of another subject lie between those")
 	flags.IntSliceVar(&o.PIDs, "pid", nil, "the server's processes to measure, with their descendants")
 	flags.DurationVar(&o.Patience, "patience", o.Patience, "how long nothing may come before what is missing is lost")
 }

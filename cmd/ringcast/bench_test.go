@@ -48,7 +48,7 @@ func TestBench(t *testing.T) {
 		})
 	}
 	t.Run("resume", func(t *testing.T) {
-		r := benchAgainst(t, ready, "--scenario", "resume", "--clients", "20", "--events", "300", "--prefix", "events.resume")
+		r := benchAgainst(t, ready, "--scenario", "resume", "--clients", "20", "--events", "300", "--backlog", "2000", "--prefix", "events.resume")
 		if r.Deliveries != 20*300 {
 			t.Errorf("%d deliveries, want %d", r.Deliveries, 20*300)
 		}

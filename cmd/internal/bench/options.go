@@ -58,8 +58,9 @@ type Options struct {
 	// Idle, how long the clients are left alone.
 	Warmup, Duration time.Duration
 
-	// Events is how many each client gets in the scenario Resume.
-	Events int
+	// Events is how many each client gets in the scenario Resume, and Backlog how
+	// many of another subject lie between them.
+	Events, Backlog int
 
 	// PIDs are the server's processes; their descendants count too.
 	PIDs []int
@@ -149,6 +150,7 @@ func (o Options) checkNumbers() error {
 		{"size", o.Size, stampSize},
 		{"window", o.Window, 1},
 		{"events", o.Events, 1},
+		{"backlog", o.Backlog, 0},
 	} {
 		if n.value < n.min {
 			return fmt.Errorf("--%s %d is too small: allowed is a whole number, at least %d", n.flag, n.value, n.min)

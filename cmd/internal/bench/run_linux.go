@@ -222,11 +222,39 @@ func (m *measurement) publishBacklog(ctx context.Context) (id string, err error)
 	if id == "" {
 		return "", errors.New("the server sends no ids: there is nothing to resume from")
 	}
-	if err := m.publishTo(ctx, 2, uint64(m.Events)+1); err != nil {
+	last := uint64(m.Events) + 1
+	if err := m.publishTo(ctx, 2, last-1); err != nil {
 		return "", err
 	}
-	m.published = []uint64{uint64(m.Events) + 1}
+	if err := m.publishBetween(ctx); err != nil {
+		return "", err
+	}
+	// The server has taken in all that came before once the probe has the last one.
+	if err := m.publishTo(ctx, last, last); err != nil {
+		return "", err
+	}
+	m.published = []uint64{last}
 	return id, nil
+}
+
+// publishBetween publishes what nobody follows.
+func (m *measurement) publishBetween(ctx context.Context) error {
+	o := m.Options
+	o.Prefix += ".between"
+	publisher, err := newPublisher(o)
+	if err != nil {
+		return err
+	}
+	defer publisher.close()
+	for place := 1; place <= m.Backlog; place++ {
+		if err := publisher.publish(0, stamp{m.pool.run, uint64(place), now()}.appendPayload(nil, m.Size)); err != nil {
+			return fmt.Errorf("publish the backlog: %w", err)
+		}
+	}
+	if err := publisher.flush(ctx); err != nil {
+		return fmt.Errorf("publish the backlog: %w", err)
+	}
+	return nil
 }
 
 // publishTo publishes the events first to last of the only subject and waits until

@@ -127,7 +127,7 @@ func (s *suite) faultList() string {
 var how = fmt.Sprintf(`
 ## How
 
-%[1]smake bench                      # medians of 5, some 20 minutes
+%[1]smake bench                      # medians of 5, about 15 minutes
 make bench RUNS=1 SECONDS=3    # quick
 %[1]s
 - Each server runs alone, fresh, on the same machine as the load generator, which is the same for all:

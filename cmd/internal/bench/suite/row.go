@@ -47,6 +47,7 @@ var (
 	p99            = figure{"p99 latency", func(r *bench.Result) float64 { return r.Latency.P99 }, milliseconds, false}
 	deliveries     = figure{"deliveries a second", func(r *bench.Result) float64 { return r.DeliveriesPerSecond }, count, true}
 	memory         = figure{"memory per client", func(r *bench.Result) float64 { return r.Server.MemoryPerClient }, kibibytes, false}
+	duration       = figure{"time until all have all", func(r *bench.Result) float64 { return 1e3 * r.Seconds }, milliseconds, false}
 	stored         = figure{"events a second", func(r *bench.Result) float64 { return r.PublishedPerSecond }, count, true}
 )
 
@@ -91,6 +92,9 @@ var rows = []row{
 		args: "--clients 10000 --rate 0", timed: true, servers: all, workers: 2,
 		figures: []figure{deliveries},
 	},
+	resumeAcross("10,000", 10_000),
+	resumeAcross("100,000", 100_000),
+	resumeAcross("990,000", 990_000), // the ring holds 1,000,000 by default
 	{
 		// Published as fast as JetStream acknowledges, 4,000 under way; the window
 		// only keeps the one client from falling behind for good.
@@ -98,6 +102,16 @@ var rows = []row{
 		args: "--rate 0 --window 50000", timed: true, servers: []string{jetstreamServer, ringcastServer},
 		figures: []figure{stored},
 	},
+}
+
+// resumeAcross is how the time of a resume grows with what lies in between.
+func resumeAcross(events string, n int) row {
+	return row{
+		name: fmt.Sprintf("across-%dk", n/1000), work: "100 clients resume 10 events each across " + events + " of another subject",
+		args:    fmt.Sprintf("--scenario resume --clients 100 --events 10 --backlog %d --patience 1m", n),
+		servers: []string{ringcastServer},
+		figures: []figure{duration},
+	}
 }
 
 // flags returns the flags of `ringcast bench` for a server.
