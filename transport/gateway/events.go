@@ -148,9 +148,10 @@ func (st *eventStream) open(batch broker.Batch) error {
 
 // appendPriming tells the client where it stands before its first event. It is
 // empty while that is not known, and within a snapshot, of which a client that
-// resumed would lose the rest.
+// resumed would lose the rest; and before a gap, of which a client cut off in between
+// would never be told.
 func (st *eventStream) appendPriming(b []byte, batch broker.Batch) []byte {
-	if st.primed || batch.Pending || batch.Snapshot {
+	if st.primed || batch.Pending || batch.Snapshot || batch.Gap != nil {
 		return b
 	}
 	st.primed = true

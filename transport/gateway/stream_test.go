@@ -202,6 +202,24 @@ func TestStream_Gaps(t *testing.T) {
 	}
 }
 
+// Promise 1: no id from beyond a gap comes before the gap, or a client that is cut off
+// in between is never told.
+func TestStream_GapBeforeItsID(t *testing.T) {
+	r := newRig(t)
+	r.publish("events.x", "old")
+	for _, id := range []string{"1-z", "rubbish"} {
+		s := r.subscribe("subject=events.x", append([]string{"Last-Event-ID", id}, browser...)...)
+		var told bool
+		for line := ""; !strings.HasPrefix(line, "id: "); line = s.line() {
+			told = told || line == "event: ringcast.gap\n"
+		}
+		if !told {
+			t.Errorf("resumed from %s: an id came before the gap", id)
+		}
+		s.close()
+	}
+}
+
 // A client of a snapshot is given no id but its events': with any other it would
 // lose the rest, were it cut off now.
 func TestStream_SnapshotIDs(t *testing.T) {
