@@ -600,6 +600,19 @@ func TestSubscription_Finished(t *testing.T) {
 			t.Error("finished although answer.4 goes on")
 		}
 	})
+	t.Run("found out when the history is back", func(t *testing.T) {
+		w.stream.away = true
+		sub := w.subscribe(broker.Request{Filter: filter("answer.1"), From: broker.FromNow})
+		defer sub.Close()
+		if last := expect(t, sub, nil); last.Finished {
+			t.Error("finished although nobody could tell")
+		}
+		w.stream.away = false
+		<-sub.Ready()
+		if last := expect(t, sub, nil); !last.Finished {
+			t.Error("not finished")
+		}
+	})
 	t.Run("not when events follow the end", func(t *testing.T) {
 		early := w.say("answer.3", end)
 		again := w.say("answer.3")

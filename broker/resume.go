@@ -339,6 +339,7 @@ func (s *Subscription) pastOf(ctx context.Context, subject string) (p past, ok b
 	}
 	id, end, _, err := s.hub.history.LastOf(ctx, subject)
 	if err != nil {
+		s.retryLater() // or a finished stream would stay open
 		return past{}, false
 	}
 	if s.pasts == nil {

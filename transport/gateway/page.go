@@ -62,6 +62,11 @@ func (s *Server) readPage(ctx context.Context, req streamRequest, sub *broker.Su
 		if len(p.events) > 0 || p.gap != nil && !batch.Pending {
 			return p, nil
 		}
+		if batch.Pending && req.wait < startTimeout {
+			// An id that another gateway gave a moment ago is worth a moment's wait.
+			req.wait = startTimeout
+			wait.Reset(req.wait)
+		}
 		select {
 		case <-sub.Ready():
 			continue

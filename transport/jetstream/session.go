@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	// a new leader may answer before it has applied the end of its log.
 	rewindConfirmations = 3
 	rewindInterval      = 300 * time.Millisecond
+	// How long a stream is missing, at least, before it is made again.
+	missingWait = time.Second
 	// A consumer is given up when the stream had more for it this often in a row.
 	maxStuck = 2
 )
@@ -161,13 +164,25 @@ func (s *session) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	info, err := s.r.c.streamInfo(ctx, s.r.opt.Stream)
-	if errors.Is(err, ErrStreamMissing) && s.r.opt.Missing != nil {
-		if err := s.r.opt.Missing(ctx); err != nil {
-			return nil, err
-		}
-		return s.r.c.streamInfo(ctx, s.r.opt.Stream)
+	if !errors.Is(err, ErrStreamMissing) || s.r.opt.Missing == nil {
+		return info, err
 	}
-	return info, err
+	// Making it while the server still removes the old one's files was seen to leave
+	// a stream that stores nothing; and somebody may be about to restore it.
+	timer := time.NewTimer(missingWait + rand.N(missingWait))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if info, err = s.r.c.streamInfo(ctx, s.r.opt.Stream); !errors.Is(err, ErrStreamMissing) {
+		return info, err
+	}
+	if err := s.r.opt.Missing(ctx); err != nil {
+		return nil, err
+	}
+	return s.r.c.streamInfo(ctx, s.r.opt.Stream)
 }
 
 // confirmRewound asks again before the sink is emptied on the word of one answer.
