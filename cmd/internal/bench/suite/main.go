@@ -31,8 +31,13 @@ func main() {
 	flag.StringVar(&s.nchan, "nchan", "bin/bench/nchan", "the folder with nginx and nchan")
 	flag.StringVar(&s.nchanConf, "nchan-conf", "deploy/bench/nchan.conf", "their configuration")
 	flag.StringVar(&s.out, "out", "deploy/bench", "the folder to write to")
+	again := flag.Bool("again", false, "measure nothing: write the page and the chart from results.json again")
 	flag.Parse()
-	if err := s.run(ctx); err != nil {
+	work := s.run
+	if *again {
+		work = s.rewrite
+	}
+	if err := work(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -105,13 +110,21 @@ func (s *suite) measure(ctx context.Context, r row, name string) (*bench.Result,
 	return s.bench(ctx, server, r)
 }
 
-// write writes the raw results, the page and the chart, and prints the tables. A
-// single row is printed only: it is no result to keep.
-func (s *suite) write() error {
-	page, err := s.page()
+// rewrite writes everything from the raw results.
+func (s *suite) rewrite(context.Context) error {
+	raw, err := os.ReadFile(filepath.Join(s.out, "results.json"))
 	if err != nil {
 		return err
 	}
+	if err := json.Unmarshal(raw, s); err != nil {
+		return fmt.Errorf("read results: %w", err)
+	}
+	return s.write()
+}
+
+// write writes the raw results, the page and the chart, and prints the tables. A
+// single row is printed only: it is no result to keep.
+func (s *suite) write() error {
 	fmt.Print(s.tables())
 	if s.only != "" {
 		return nil
@@ -120,7 +133,7 @@ func (s *suite) write() error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string]string{"RESULTS.md": page, "results.json": string(raw) + "\n", "results.svg": s.chart()} {
+	for name, content := range map[string]string{"RESULTS.md": s.page(), "results.json": string(raw) + "\n", "results.svg": s.chart()} {
 		if err := os.WriteFile(filepath.Join(s.out, name), []byte(content), 0o644); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (s *suite) faults(r row, server string) (faults []string) {
 }
 
 // page returns RESULTS.md.
-func (s *suite) page() (string, error) {
+func (s *suite) page() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Ringcast beside its peers\n\nWritten by `make bench` from [results.json](results.json). ")
 	fmt.Fprintf(&b, "Medians of %d, measured for %d s each, on %s; %s.\n\n", s.Runs, s.Seconds, s.Began.Format("2 January 2006"), s.Machine.Ringcast)
@@ -96,7 +96,7 @@ func (s *suite) page() (string, error) {
 		fmt.Fprintf(&b, "**%s**\n\n", s.Note)
 	}
 	b.WriteString(s.tables())
-	b.WriteString("\n![The same as a chart](results.svg)\n\n## Faults\n\n" + s.faultList() + "\n")
+	b.WriteString("\n![The same as a chart](results.svg)\n\n## Faults\n\n" + s.faultList())
 	b.WriteString(how)
 	m := s.Machine
 	fmt.Fprintf(&b, "\n## Where\n\n%s, %d cores, Linux %s, %s. Load average when it began: %s.\n", m.CPU, m.Cores, m.Kernel, m.Go, m.Load)
@@ -105,7 +105,7 @@ func (s *suite) page() (string, error) {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", r.work, r.args)
 	}
 	b.WriteString("\n</details>\n")
-	return b.String(), nil
+	return b.String()
 }
 
 // faultList says which events did not come once and in order.
@@ -127,7 +127,7 @@ func (s *suite) faultList() string {
 var how = fmt.Sprintf(`
 ## How
 
-%[1]smake bench                      # medians of 5, about 15 minutes
+%[1]smake bench                     # medians of 5, about 15 minutes
 make bench RUNS=1 SECONDS=3    # quick
 %[1]s
 - Each server runs alone, fresh, on the same machine as the load generator, which is the same for all:
@@ -138,12 +138,13 @@ make bench RUNS=1 SECONDS=3    # quick
   gateway *and* the NATS server in the same process, which has stored every event. It is published to over
   JetStream, the others over HTTP.
 - **nchan** is Debian's nginx with its nchan module ([nchan.conf](nchan.conf)), in memory only. It gets one worker
-  process, and two where the work is "as fast as it goes": the better for it of the two each time.
+  process, and two where the work is "as fast as it goes": in a trial that was what served it best.
 - **floor** does nothing but one write(2) for each client and event ([source](../../cmd/internal/bench/floor/main.go)); in the row
   of JetStream it is the same NATS server with nobody to read it.
 - A latency counts from when an event was due.
 - "As fast as it goes" means that at most %[4]d events are published and not yet delivered to all. The floor and
-  nchan are published to by one connection that waits for each answer, since that keeps the order.
+  nchan are published to by one connection for a subject (eight at most), which waits for each answer to keep
+  the order.
 - Processor time is utime + stime of all processes of the server from /proc, from the end of the warm-up to the
   last delivery. Memory is what the proportional set size grew by, divided by the clients.
 `, "```\n", "`", bench.Defaults().Size, bench.Defaults().Window)
