@@ -4,8 +4,9 @@
 // The picture:
 //
 //	source ──Append──▶ Hub ──▶ Log (the local ring), tail (its newest part in memory)
-//	                    │ wakes those whose filter matches
+//	                    │ marks and wakes the feeds whose filter matches
 //	                    ▼
+//	               feed: the subscriptions of one Filter
 //	               Subscription: a cursor in the log plus a Filter
 //
 // A [Subscription] holds no queue. It is a position, and live is replay that
@@ -24,8 +25,8 @@
 //
 // Concurrency: a [Hub] may be used from any number of goroutines, with one
 // exception: the methods of [Sink] are called by one goroutine at a time (the
-// source). A [Subscription] belongs to one goroutine, save its Ready channel
-// and Close.
+// source). A [Subscription] belongs to one goroutine at a time, save its Ready
+// channel and Close.
 //
 // The package knows neither HTTP nor NATS nor bbolt: it reads through [Log] and
 // [History], which package replay and package transport/jetstream implement.

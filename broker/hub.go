@@ -16,8 +16,8 @@ type HubOptions struct {
 	// hold in memory. Default: 512 events, 1 MiB.
 	Page Limits
 	// Tail bounds the newest events kept in memory, where subscribers that keep up
-	// read them. Up to two encodings of each come on top of Bytes. Default: 8,192
-	// events, 8 MiB.
+	// read them. What encodings of them subscribers ask for comes on top of Bytes.
+	// Default: 8,192 events, 8 MiB.
 	Tail Limits
 	// Retry is how long a subscription waits before it asks an unavailable
 	// History again. Default: 1 s.
@@ -54,12 +54,13 @@ func (o HubOptions) withDefaults() HubOptions {
 //
 // Invariants, on which the reading side in subscription.go relies:
 //
-//	H1  The log commits, and the tail takes in, before head moves: what head names
-//	    can be read.
-//	H2  Under mu, head moves and the subscriptions that the batch matches become
-//	    pending, from the first event that matches, in one step. So a subscription
-//	    that has read everything has missed nothing up to there, and one that is
-//	    not pending has missed nothing up to head.
+//	H1  The log commits, and then the tail takes in, before anybody is marked, and
+//	    before head moves: what a mark or head names can be read.
+//	H2  The subscriptions that a batch matches are marked, with the position before
+//	    the first event that matches, and then head moves; a subscription looks at
+//	    head first and then takes its mark. So one that has read everything and is
+//	    not marked has missed nothing up to head, and a marked one nothing up to its
+//	    mark.
 //	H3  epoch moves before log and tail are reset, and again together with head after
 //	    it; in between it is odd, and nobody is placed or reads. A page that was read
 //	    while epoch stood still is of one and the same stream.
@@ -68,6 +69,8 @@ type Hub struct {
 	tail    *tail
 	history History
 	opts    HubOptions
+	// born is where the clock of conflation begins.
+	born time.Time
 
 	// epoch counts resets of the log (H3).
 	epoch atomic.Uint64
@@ -75,17 +78,25 @@ type Hub struct {
 	heard     chan struct{}
 	heardOnce sync.Once
 
-	// mu guards what follows and the mark of every subscription. It is
-	// held for the match pass and for copying a few words, never over disk,
-	// network or a blocking send.
+	// head is the newest event that subscriptions may have; stored under mu.
+	head atomic.Pointer[ID]
+	// runs are pieces of the tail that were read lately; see run.
+	runs [runSlots]atomic.Pointer[run]
+
+	// mu guards what follows. It is held for the match pass and for copying a few
+	// words, never over disk, network or a blocking send.
 	mu       sync.Mutex
-	head     ID
 	upstream ID
-	subs     map[*Subscription]struct{}
-	index    *gsl.GenericSublist[*Subscription]
+	subs     int
+	// feeds are the subscriptions by filter, and index the feeds by subject.
+	feeds map[string]*feed
+	index *gsl.GenericSublist[*feed]
 	// unsettled are the subscriptions that wait for head to reach their position.
 	unsettled map[*Subscription]struct{}
 	awaiting  map[*await]struct{}
+	// appends counts batches, so that each marks a feed once; feedCount the feeds
+	// there ever were.
+	appends, feedCount uint64
 }
 
 // await is one caller of Await: reached is closed by Append once head is at seq
@@ -101,27 +112,26 @@ var _ Sink = (*Hub)(nil)
 // history.
 func NewHub(log Log, history History, opts HubOptions) *Hub {
 	opts = opts.withDefaults()
-	head := log.Bounds().Head
-	return &Hub{
+	h := &Hub{
 		log:       log,
-		tail:      &tail{most: opts.Tail, floor: head},
+		tail:      &tail{most: opts.Tail},
 		history:   history,
 		opts:      opts,
+		born:      time.Now(),
 		heard:     make(chan struct{}),
-		head:      head,
-		subs:      map[*Subscription]struct{}{},
-		index:     gsl.NewSublist[*Subscription](),
+		feeds:     map[string]*feed{},
+		index:     gsl.NewSublist[*feed](),
 		unsettled: map[*Subscription]struct{}{},
 		awaiting:  map[*await]struct{}{},
 	}
+	head := log.Bounds().Head
+	h.tail.reset(head)
+	h.head.Store(&head)
+	return h
 }
 
 // Head implements Sink.
-func (h *Hub) Head() ID {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.head
-}
+func (h *Hub) Head() ID { return *h.head.Load() }
 
 // Append implements Sink.
 func (h *Hub) Append(events []Event) error {
@@ -131,17 +141,20 @@ func (h *Hub) Append(events []Event) error {
 	if err := h.log.Append(events); err != nil {
 		return fmt.Errorf("append to log: %w", err)
 	}
-	h.tail.append(events)
+	if h.tail.append(events) {
+		h.forgetRuns()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.markMatchesLocked(events)
-	h.head = events[len(events)-1].ID
+	head := events[len(events)-1].ID
+	h.head.Store(&head)
 	for s := range h.unsettled {
 		s.wake()
 	}
 	clear(h.unsettled)
 	for a := range h.awaiting {
-		if a.seq <= h.head.Seq {
+		if a.seq <= head.Seq {
 			close(a.reached) // the only place
 			delete(h.awaiting, a)
 		}
@@ -149,14 +162,23 @@ func (h *Hub) Append(events []Event) error {
 	return nil
 }
 
-// markMatchesLocked makes every subscription pending that one of the events may
-// match. It looks at subjects only: a subscription with a type filter is woken
-// for nothing now and then, and has its position moved on.
+// markMatchesLocked marks every subscription that one of the events may match. It
+// looks at subjects only: a subscription with a type filter is woken for nothing now
+// and then, and has its position moved on.
 func (h *Hub) markMatchesLocked(events []Event) {
-	before := h.head
+	h.appends++
+	before := h.Head()
+	var shared *ID // before, for all that one event marks
+	mark := func(f *feed) {
+		if shared == nil {
+			shared = &ID{Seq: before.Seq, Stamp: before.Stamp}
+		}
+		f.markLocked(h.appends, shared)
+	}
 	for i := range events {
 		if e := &events[i]; i == 0 || e.Subject != events[i-1].Subject { // bursts on one subject are common
-			h.index.Match(e.Subject, func(s *Subscription) { s.markLocked(before) })
+			shared = nil
+			h.index.Match(e.Subject, mark)
 		}
 		before = events[i].ID
 	}
@@ -171,10 +193,13 @@ func (h *Hub) Reset(at ID) error {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.head, h.upstream = head, head
+	h.head.Store(&head)
+	h.upstream = head
 	h.epoch.Add(1)
-	for s := range h.subs {
-		s.markLocked(ID{})
+	h.forgetRuns()
+	h.appends++
+	for _, f := range h.feeds {
+		f.markLocked(h.appends, &ID{})
 	}
 	if err != nil {
 		return fmt.Errorf("reset log: %w", err)
@@ -201,7 +226,7 @@ func (h *Hub) Heard() <-chan struct{} { return h.heard }
 func (h *Hub) now() ID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return later(h.head, h.upstream)
+	return later(h.Head(), h.upstream)
 }
 
 // later returns the one with the greater sequence, a where they are equal.
@@ -217,7 +242,7 @@ func later(a, b ID) ID {
 func (h *Hub) Await(ctx context.Context, seq uint64) error {
 	a := &await{seq: seq, reached: make(chan struct{})}
 	h.mu.Lock()
-	if h.head.Seq >= seq {
+	if h.Head().Seq >= seq {
 		h.mu.Unlock()
 		return nil
 	}
@@ -252,5 +277,5 @@ func (h *Hub) Lookup(ctx context.Context, seq uint64) ID {
 func (h *Hub) Subscriptions() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.subs)
+	return h.subs
 }

@@ -111,7 +111,14 @@ func TestSubscription_Model(t *testing.T) {
 
 // read takes one batch and checks it; it reports whether there is more.
 func (r *reader) read(t *rapid.T, w *world) bool {
-	b, err := r.sub.Next(context.Background())
+	b, ok := broker.Batch{}, false
+	if rapid.Bool().Draw(t, "from memory") {
+		b, ok = r.sub.TryNext()
+	}
+	var err error
+	if !ok {
+		b, err = r.sub.Next(context.Background())
+	}
 	switch {
 	case err != nil:
 		t.Fatalf("next: %v", err)

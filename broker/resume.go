@@ -39,7 +39,7 @@ func (s *Subscription) settle(ctx context.Context, epoch uint64) (_ Batch, done 
 	case err != nil:
 		return Batch{}, false, err
 	}
-	s.settled, s.epoch, s.caughtUp, s.pasts = true, epoch, false, nil
+	s.settled, s.epoch, s.caughtUp, s.unsure, s.pasts = true, epoch, false, true, nil
 	s.position, s.snapshot, s.snapshotEnd = p.position, p.snapshot, p.position
 	s.placed = len(p.snapshot) == 0
 	if p.gap != nil {
@@ -299,6 +299,10 @@ func (h *Hub) gap(ctx context.Context, reason GapReason, requested string, at ID
 // finished reports whether every subject of the filter has ended and the
 // subscription has read it all.
 func (s *Subscription) finished(ctx context.Context) bool {
+	if !s.unsure {
+		return false
+	}
+	s.unsure = false
 	if !s.req.Filter.Literal() {
 		return false
 	}
@@ -339,6 +343,7 @@ func (s *Subscription) pastOf(ctx context.Context, subject string) (p past, ok b
 	}
 	id, end, _, err := s.hub.history.LastOf(ctx, subject)
 	if err != nil {
+		s.unsure = true
 		s.retryLater() // or a finished stream would stay open
 		return past{}, false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,15 @@ type Request struct {
 	From From
 	// Page bounds one batch; zero values mean the hub's.
 	Page Limits
+	// Waker is told instead of the channel Ready, which is nil then. A subscriber
+	// that serves many subscriptions from one goroutine needs no other goroutine.
+	Waker Waker
 }
+
+// Waker is told that a subscription may have something new. Wake may be called from
+// any goroutine and with the hub's lock held: it must not block, nor call the hub or
+// the subscription.
+type Waker interface{ Wake() }
 
 // Batch is what a subscription has to tell its subscriber.
 type Batch struct {
@@ -45,6 +54,8 @@ type Batch struct {
 	// Finished reports that every subject of the filter has ended and that the
 	// subscriber has had it all. Nothing will come after this batch.
 	Finished bool
+
+	run *run // which the batch was made of, where it was
 }
 
 // Subscription is a cursor in the log with a filter. One goroutine reads it:
@@ -60,11 +71,16 @@ type Subscription struct {
 	hub *Hub
 	req Request
 	// ready has room for one wake-up; more than one is as good as one. It is
-	// never closed.
+	// never closed, and nil where there is a Waker.
 	ready chan struct{}
+	// mark, unless nil, is the position before the first event that may match of
+	// those appended since the last Next (H2).
+	mark atomic.Pointer[ID]
 
-	// mark is guarded by hub.mu.
-	mark mark
+	feed *feed
+	// at is the place in feed.subs; it and closed are guarded by hub.mu.
+	at     int
+	closed bool
 
 	// What follows belongs to the reading goroutine.
 
@@ -78,6 +94,8 @@ type Subscription struct {
 	// caughtUp reports that everything up to position was read, and position was
 	// the log's head then.
 	caughtUp bool
+	// unsure reports that the subscription may be finished and that Next has to look.
+	unsure bool
 	// snapshot are the sequences of a FromLast snapshot that are still to be read;
 	// the cursor goes on at snapshotEnd.
 	snapshot    []uint64
@@ -85,14 +103,6 @@ type Subscription struct {
 	// pasts is what the history has said of subjects of which the log holds nothing.
 	pasts map[string]past
 	retry *time.Timer
-}
-
-// mark tells a subscription that there is something for it.
-type mark struct {
-	// pending: an event that may match was appended since the last Next.
-	pending bool
-	// before is the position before the first such event.
-	before ID
 }
 
 // Subscribe opens a subscription. The request's filter must have subjects.
@@ -107,39 +117,32 @@ func (h *Hub) Subscribe(req Request) (*Subscription, error) {
 	if req.Page.Bytes <= 0 {
 		req.Page.Bytes = h.opts.Page.Bytes
 	}
-	s := &Subscription{hub: h, req: req, ready: make(chan struct{}, 1)}
-
+	s := &Subscription{hub: h, req: req, unsure: true}
+	if req.Waker == nil {
+		s.ready = make(chan struct{}, 1)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, subject := range req.Filter.subjects {
-		if err := h.index.Insert(subject, s); err != nil {
-			s.removeLocked(req.Filter.subjects[:i])
-			return nil, fmt.Errorf("subscribe to %q: %w", subject, err)
-		}
+	if err := h.joinLocked(s, req.Filter); err != nil {
+		return nil, fmt.Errorf("subscribe to %q: %w", req.Filter.subjects, err)
 	}
-	h.subs[s] = struct{}{}
+	s.req.Filter = s.feed.filter // one for all
 	return s, nil
 }
 
 // Close ends the subscription. It may be called from any goroutine and more than
-// once; Ready does not fire for it.
+// once; nobody is woken for it.
 func (s *Subscription) Close() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	if _, open := s.hub.subs[s]; !open {
+	if s.closed {
 		return
 	}
-	delete(s.hub.subs, s)
+	s.closed = true
+	s.hub.leaveLocked(s)
 	delete(s.hub.unsettled, s)
-	s.removeLocked(s.req.Filter.subjects)
 	if s.retry != nil {
 		s.retry.Stop()
-	}
-}
-
-func (s *Subscription) removeLocked(subjects []string) {
-	for _, subject := range subjects {
-		_ = s.hub.index.Remove(subject, s) // fails only for what was not inserted
 	}
 }
 
@@ -147,16 +150,13 @@ func (s *Subscription) removeLocked(subjects []string) {
 func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 
 func (s *Subscription) wake() {
+	if s.req.Waker != nil {
+		s.req.Waker.Wake()
+		return
+	}
 	select {
 	case s.ready <- struct{}{}:
 	default:
-	}
-}
-
-func (s *Subscription) markLocked(before ID) {
-	if !s.mark.pending {
-		s.mark = mark{pending: true, before: before}
-		s.wake()
 	}
 }
 
@@ -176,14 +176,12 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 				return batch, err
 			}
 		}
-		if s.caughtUp && !mark.pending {
-			start := s.position
-			s.position = later(s.position, head) // H2
-			return Batch{Start: start, Position: s.position}, nil
+		if s.caughtUp && mark == nil {
+			batch := s.advance(head)
+			batch.Finished = s.finished(ctx)
+			return batch, nil
 		}
-		if s.caughtUp {
-			s.position = later(s.position, mark.before) // H2
-		}
+		s.advanceTo(mark)
 		batch, err := s.read(ctx)
 		switch {
 		case s.hub.epoch.Load() != s.epoch: // H3: the page may mix two streams
@@ -195,26 +193,65 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 		case err != nil:
 			return Batch{}, err
 		}
-		return s.accept(ctx, batch), nil
+		batch = s.accept(batch)
+		s.unsure = s.unsure || batch.run == nil // only runs tell of the ends they pass
+		if s.caughtUp {
+			batch.Finished = s.finished(ctx)
+		}
+		return batch, nil
 	}
 }
 
-// take reads and clears the mark.
-func (s *Subscription) take() (m mark, head ID, epoch uint64) {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	m, s.mark.pending = s.mark, false
-	return m, s.hub.head, s.hub.epoch.Load()
+// TryNext is Next for what is in memory: it does not touch the disk, nor ask the
+// history, so that it may be called where nothing may take long. ok is false where
+// that is not enough: then call Next.
+func (s *Subscription) TryNext() (_ Batch, ok bool) {
+	if !s.settled || s.unsure || len(s.snapshot) > 0 {
+		return Batch{}, false
+	}
+	mark, head, epoch := s.take()
+	if epoch != s.epoch {
+		return Batch{}, false
+	}
+	if s.caughtUp && mark == nil {
+		return s.advance(head), true
+	}
+	s.advanceTo(mark)
+	batch, ok := s.readTail()
+	if !ok || s.hub.epoch.Load() != s.epoch { // H3
+		s.caughtUp = false // the mark was taken: Next has to read
+		return Batch{}, false
+	}
+	batch = s.accept(batch)
+	batch.More = batch.More || s.unsure
+	return batch, true
+}
+
+// take returns head and takes the mark, in this order (H2).
+func (s *Subscription) take() (mark *ID, head ID, epoch uint64) {
+	head = s.hub.Head()
+	return s.mark.Swap(nil), head, s.hub.epoch.Load()
+}
+
+// advance moves a subscription that has missed nothing up to head (H2).
+func (s *Subscription) advance(head ID) Batch {
+	start := s.position
+	s.position = later(s.position, head)
+	return Batch{Start: start, Position: s.position}
+}
+
+// advanceTo moves one that has missed nothing up to its mark (H2).
+func (s *Subscription) advanceTo(mark *ID) {
+	if s.caughtUp && mark != nil {
+		s.position = later(s.position, *mark)
+	}
 }
 
 // accept moves the cursor on behind a batch that was read.
-func (s *Subscription) accept(ctx context.Context, batch Batch) Batch {
+func (s *Subscription) accept(batch Batch) Batch {
 	batch.Start, s.position = s.position, batch.Position
 	s.placed = s.placed || len(s.snapshot) == 0 || len(batch.Events) > 0
 	s.caughtUp = !batch.More
-	if s.caughtUp {
-		batch.Finished = s.finished(ctx)
-	}
 	return batch
 }
 
@@ -233,8 +270,8 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 	if len(s.snapshot) > 0 {
 		return s.readSnapshot(ctx)
 	}
-	if events, position, more, ok := s.hub.tail.read(s.position, s.req.Filter, s.req.Page); ok {
-		return Batch{Events: events, Position: position, More: more}, nil
+	if batch, ok := s.readTail(); ok {
+		return batch, nil
 	}
 	page, err := s.hub.log.Read(s.position.Seq, s.req.Filter, s.req.Page)
 	switch {
@@ -249,6 +286,16 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 		page.Position = s.position // it may lie beyond the log's head, and have a stamp
 	}
 	return Batch{Events: deliveries(page.Events), Position: page.Position, More: page.More}, nil
+}
+
+// readTail returns the events after the position, where the tail holds them.
+func (s *Subscription) readTail() (_ Batch, ok bool) {
+	r := s.hub.run(s.feed, s.position, s.epoch, s.req.Page)
+	if r == nil {
+		return Batch{}, false
+	}
+	s.unsure = s.unsure || r.ends
+	return Batch{Events: r.events, Position: r.position, More: r.position.Seq < s.hub.tail.newest.Load(), run: r}, true
 }
 
 // readHistory returns the events after the position up to upTo, where the log

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// encodings is how many encodings of an event are kept with it.
-const encodings = 2
+// Encodings is how many encodings of an event, or of a batch, are kept with it.
+const Encodings = 4
 
 // Delivery is an event on its way to subscribers. What is in the hub's tail goes to
 // many of them, so it keeps what was made of it.
@@ -15,10 +15,10 @@ type Delivery struct {
 	Event
 	// shared reports that the delivery is in the tail, where encoded pays.
 	shared  bool
-	encoded [encodings]atomic.Pointer[[]byte]
+	encoded [Encodings]atomic.Pointer[[]byte]
 }
 
-// Encoded returns the event in the encoding of that number, from 0 to 1, which
+// Encoded returns the event in the encoding of that number, below Encodings, which
 // encode appends to its argument, always the same. The bytes are made once and
 // shared by all subscribers: they must not be changed. ok is false for an event
 // that is not shared and not worth keeping bytes for.
@@ -49,6 +49,10 @@ func deliveries(events []Event) []*Delivery {
 type tail struct {
 	most Limits
 
+	// newest is the sequence of the head. It moves when append is done, so before
+	// anybody is marked.
+	newest atomic.Uint64
+
 	// mu guards what follows. It is held for slicing and appending only.
 	mu    sync.RWMutex
 	floor ID
@@ -67,8 +71,9 @@ func (t *tail) head() ID {
 	return t.floor
 }
 
-// append takes in events that the log has committed.
-func (t *tail) append(events []Event) {
+// append takes in events that the log has committed. It reports whether it has let
+// go of a good part of what it held.
+func (t *tail) append(events []Event) (forgot bool) {
 	added := deliveries(events)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,9 +92,12 @@ func (t *tail) append(events []Event) {
 	}
 	t.dropped.Events += drop
 	t.events = t.events[drop:]
+	t.newest.Store(t.head().Seq)
 	if t.dropped.Events > t.most.Events/8 || t.dropped.Bytes > t.most.Bytes/8 {
 		t.events, t.dropped = slices.Clone(t.events), Limits{} // lets go of the old array
+		return true
 	}
+	return false
 }
 
 // reset empties the tail.
@@ -97,6 +105,7 @@ func (t *tail) reset(at ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.floor, t.events, t.bytes, t.dropped = at, nil, 0, Limits{}
+	t.newest.Store(at.Seq)
 }
 
 // after returns everything after sequence seq; ok is false where that reaches
@@ -119,24 +128,28 @@ func (t *tail) after(seq uint64) (events []*Delivery, head ID, ok bool) {
 	return t.events[i:], t.head(), true
 }
 
-// read returns what Log.Read would; ok is false where the log has to be asked.
-func (t *tail) read(after ID, f Filter, lim Limits) (events []*Delivery, position ID, more, ok bool) {
+// read returns what Log.Read would, as a run; nil where the log has to be asked.
+func (t *tail) read(after ID, f Filter, lim Limits) *run {
 	all, head, ok := t.after(after.Seq)
 	if !ok {
-		return nil, ID{}, false, false
+		return nil
 	}
-	position = after
+	r := &run{after: after.Seq, position: after}
 	bytes := 0
 	for _, d := range all {
-		if !f.MatchesSubject(d.Subject) || !f.MatchesType(d.Type) {
+		if !f.MatchesSubject(d.Subject) {
 			continue
 		}
-		if len(events) == lim.Events || len(events) > 0 && bytes+d.Size() > lim.Bytes {
-			return events, position, true, true
+		if f.MatchesType(d.Type) {
+			if len(r.events) == lim.Events || len(r.events) > 0 && bytes+d.Size() > lim.Bytes {
+				return r
+			}
+			bytes += d.Size()
+			r.events = append(r.events, d)
 		}
-		bytes += d.Size()
-		events = append(events, d)
-		position = d.ID
+		r.position = d.ID
+		r.ends = r.ends || d.End
 	}
-	return events, later(position, head), false, true
+	r.position = later(r.position, head)
+	return r
 }

@@ -30,14 +30,14 @@ func TestDelivery_Encoded(t *testing.T) {
 			t.Fatalf("got %+v, %v", batch, err)
 		}
 		d := batch.Events[0]
-		for kind := range 2 {
+		for kind := range broker.Encodings {
 			if b, ok := d.Encoded(kind, encode); !ok || string(b) != string(d.Data) || cap(b) != len(b) {
 				t.Errorf("encoded %q, %t", b, ok)
 			}
 		}
 	}
-	if encoded != 2 {
-		t.Errorf("made %d times, want once for each of two encodings", encoded)
+	if encoded != broker.Encodings {
+		t.Errorf("made %d times, want once for each of %d encodings", encoded, broker.Encodings)
 	}
 
 	w.log.corrupt = false
@@ -82,20 +82,20 @@ func TestSubscription_WhileTheTailMovesOn(t *testing.T) {
 		sub := w.subscribe(broker.Request{Filter: filter(">"), From: broker.FromOldest})
 		readers.Go(func() {
 			defer sub.Close()
-			for next := uint64(1); next <= events; {
-				batch, err := sub.Next(context.Background())
+			for seq := uint64(1); seq <= events; {
+				batch, err := next(sub)
 				if err != nil {
 					t.Errorf("next: %v", err)
 					return
 				}
 				for _, e := range batch.Events {
-					if e.ID.Seq != next {
-						t.Errorf("got %s, want sequence %d", e.ID, next)
+					if e.ID.Seq != seq {
+						t.Errorf("got %s, want sequence %d", e.ID, seq)
 						return
 					}
-					next++
+					seq++
 				}
-				if !batch.More && next <= events {
+				if !batch.More && seq <= events {
 					<-sub.Ready()
 				}
 			}

@@ -384,11 +384,19 @@ func filter(subjects ...string) broker.Filter {
 	return f
 }
 
-// drain calls Next until there is no more at once, and returns what came in all:
+// next reads as those do who must not wait: from memory, and else with Next.
+func next(sub *broker.Subscription) (broker.Batch, error) {
+	if batch, ok := sub.TryNext(); ok {
+		return batch, nil
+	}
+	return sub.Next(context.Background())
+}
+
+// drain calls next until there is no more at once, and returns what came in all:
 // the gaps, the events, and the last batch.
 func drain(sub *broker.Subscription) (gaps []broker.Gap, events []*broker.Delivery, last broker.Batch, err error) {
 	for range 100_000 {
-		if last, err = sub.Next(context.Background()); err != nil {
+		if last, err = next(sub); err != nil {
 			return gaps, events, last, err
 		}
 		if last.Gap != nil {
