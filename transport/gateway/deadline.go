@@ -8,7 +8,7 @@ import (
 )
 
 // deadlines bounds the time in which a request's body is read and its answer
-// written. A stream lifts both bounds (see startEvents) and sets its own at each
+// written. A stream lifts both bounds (see serveResponse and takeOver) and sets its own at each
 // write; a long poll moves them on.
 func (s *Server) deadlines(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

@@ -26,12 +26,17 @@ type page struct {
 
 // servePage answers with one page of events as JSON. Without any it waits for the
 // first as long as the client wishes.
-func (s *Server) servePage(c echo.Context, req streamRequest, sub *broker.Subscription) error {
+func (s *Server) servePage(c echo.Context, req streamRequest) error {
+	sub, err := s.opts.Hub.Subscribe(req.Request)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
 	rc := http.NewResponseController(c.Response())
 	if err := rc.SetWriteDeadline(time.Now().Add(req.wait + s.opts.WriteTimeout)); err != nil {
 		return err
 	}
-	if err := rc.SetReadDeadline(time.Time{}); err != nil { // see startEvents
+	if err := rc.SetReadDeadline(time.Time{}); err != nil { // see serveResponse
 		return err
 	}
 	p, err := s.readPage(c.Request().Context(), req, sub)

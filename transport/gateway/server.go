@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,9 +82,24 @@ const (
 
 // Server is the gateway.
 type Server struct {
-	opts    Options
-	http    *http.Server
-	streams atomic.Int64
+	opts      Options
+	http      *http.Server
+	encodings []*encoding
+	streams   atomic.Int64
+	// born is when the clock of the streams began.
+	born time.Time
+
+	// shards serve the streams on connections that were taken over; next counts
+	// these. running counts the goroutines of the streams, and serving those of the
+	// shards, which run from the first such stream until stop is closed.
+	shards    []*shard
+	next      atomic.Uint32
+	running   sync.WaitGroup
+	serving   sync.WaitGroup
+	startOnce sync.Once
+	stop      chan struct{}
+	stopOnce  sync.Once
+
 	// drain is closed, by Shutdown alone, when streams are to be cut.
 	drain     chan struct{}
 	drainOnce sync.Once
@@ -91,7 +107,16 @@ type Server struct {
 
 // New returns a server that is not listening yet.
 func New(opts Options) *Server {
-	s := &Server{opts: opts.withDefaults(), drain: make(chan struct{})}
+	s := &Server{
+		opts:      opts.withDefaults(),
+		encodings: newEncodings(opts.Stream),
+		born:      time.Now(),
+		stop:      make(chan struct{}),
+		drain:     make(chan struct{}),
+	}
+	for range runtime.GOMAXPROCS(0) {
+		s.shards = append(s.shards, newShard(s))
+	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.handleError
@@ -121,11 +146,42 @@ func (s *Server) Serve(l net.Listener) error {
 // connections and returns the context's error. It may be called more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drainOnce.Do(func() { close(s.drain) })
-	if err := s.http.Shutdown(ctx); err != nil {
+	for _, sh := range s.shards {
+		sh.drain()
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
 		_ = s.http.Close()
+	}
+	if late := s.awaitStreams(ctx); err == nil {
+		err = late
+	}
+	s.stopOnce.Do(func() { close(s.stop) })
+	s.serving.Wait()
+	if err != nil {
 		return fmt.Errorf("shut down http: %w", err)
 	}
 	return nil
+}
+
+// awaitStreams returns when all streams on connections taken over have ended. When
+// ctx ends first it closes these.
+func (s *Server) awaitStreams(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, sh := range s.shards {
+		sh.endAll()
+	}
+	<-ended
+	return ctx.Err()
 }
 
 // Draining reports whether Shutdown was called.
@@ -137,3 +193,20 @@ func (s *Server) Draining() bool {
 		return false
 	}
 }
+
+// nextShard returns the shard of a new stream, and starts all with the first.
+func (s *Server) nextShard() *shard {
+	s.startOnce.Do(func() {
+		for _, sh := range s.shards {
+			s.serving.Go(func() { sh.run(s.stop) })
+		}
+	})
+	return s.shards[int(s.next.Add(1))%len(s.shards)]
+}
+
+// clock is the time since the server was made: for what is measured often, half a
+// time.Time to keep.
+func (s *Server) clock() time.Duration { return time.Since(s.born) }
+
+// tick is how often a shard looks for streams that have a heartbeat due.
+func (s *Server) tick() time.Duration { return max(s.opts.Heartbeat/8, time.Millisecond) }

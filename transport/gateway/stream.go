@@ -54,24 +54,13 @@ func (s *Server) stream(c echo.Context, raw streamParams) error {
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
 	if wantsPage(c.Request().Header.Get(echo.HeaderAccept)) {
 		req.Page = broker.Limits{Events: req.limit}
-		return s.withSubscription(c, req, s.servePage)
+		return s.servePage(c, req)
 	}
 	req.Page = streamPage
-	return s.withSubscription(c, req, s.serveEvents)
-}
-
-func (s *Server) withSubscription(c echo.Context, req streamRequest,
-	serve func(echo.Context, streamRequest, *broker.Subscription) error,
-) error {
-	sub, err := s.opts.Hub.Subscribe(req.Request)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
-	return serve(c, req, sub)
+	return s.serveEvents(c, req)
 }
 
 // firstBatch reads a subscription's first batch, so that what has to be refused

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+)
+
+// response is a stream that net/http carries: over TLS, HTTP/2 or HTTP/1.0. Its
+// goroutine is the request's own.
+type response struct {
+	script
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	opts *Options
+}
+
+// serveResponse writes batch and everything after it to the response.
+func (s *Server) serveResponse(c echo.Context, sc script, sub *broker.Subscription, batch broker.Batch) error {
+	s.streams.Add(1)
+	defer s.streams.Add(-1)
+	w := c.Response()
+	st := &response{script: sc, w: w, rc: http.NewResponseController(w), opts: &s.opts}
+	// The server goes on reading, to notice when the client leaves.
+	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+
+	ctx := c.Request().Context()
+	switch err := s.follow(ctx, st, sub, batch); {
+	case err == nil:
+		return nil // finished: a clean end
+	case errors.Is(err, errDraining):
+		_ = st.send(st.appendGoodbye(nil)) // the connection is cut either way
+	case ctx.Err() == nil:
+		s.opts.Logger.Debug("stream was cut", "remote", c.RealIP(), "err", err)
+	}
+	// Anything but the end of the subjects must not look like one.
+	panic(http.ErrAbortHandler)
+}
+
+// follow writes batch and everything after it, until the subjects have ended
+// (nil), the client is gone, or the gateway shuts down.
+func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscription, batch broker.Batch) error {
+	if err := st.send(st.appendOpening(nil, batch)); err != nil {
+		return err
+	}
+	beat := time.NewTimer(s.opts.Heartbeat)
+	defer beat.Stop()
+	due := false // a heartbeat is
+	for {
+		wrote, err := st.write(batch, due)
+		switch {
+		case err != nil:
+			return err
+		case batch.Finished:
+			return nil
+		case wrote:
+			beat.Reset(s.opts.Heartbeat)
+		}
+		due = false
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if s.Draining() {
+			return errDraining
+		}
+		if batch.More {
+			select {
+			case <-beat.C: // nothing has matched for that long
+				due = true
+			default:
+			}
+		} else {
+			select {
+			case <-sub.Ready():
+			case <-beat.C:
+				due = true
+			case <-s.drain:
+				return errDraining
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if batch, err = sub.Next(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// write sends a batch, or a heartbeat that is due. It reports whether it wrote
+// anything.
+func (st *response) write(batch broker.Batch, due bool) (bool, error) {
+	buf := takeBuffer()
+	defer giveBuffer(buf)
+	*buf = st.appendBatch(*buf, batch, due)
+	if len(*buf) == 0 {
+		return false, nil
+	}
+	return true, st.send(*buf)
+}
+
+// send writes b, within the write time-out.
+func (st *response) send(b []byte) error {
+	if err := st.rc.SetWriteDeadline(time.Now().Add(st.opts.WriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := st.w.Write(b); err != nil {
+		return err
+	}
+	return st.rc.Flush()
+}
