@@ -23,6 +23,7 @@ func newBench() *cobra.Command {
 		Example: "  ringcast bench --clients 1000 --rate 20 --pid $(pidof ringcast)\n" +
 			"  ringcast bench --clients 1000 --rate 0\n" +
 			"  ringcast bench --clients 5000 --subjects 5000 --rate 1000\n" +
+			"  ringcast bench --clients 200 --subjects 5000 --wildcard --rate 20000\n" +
 			"  ringcast bench --scenario resume --clients 500 --events 900\n" +
 			"  ringcast bench --target nchan --url http://127.0.0.1:8081 --publish http",
 		Args: args(0, 0),
@@ -57,6 +58,10 @@ func addBenchFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.StringVar(&o.Prefix, "prefix", o.Prefix, "what the subjects begin with; .0, .1 and so on follows")
 	flags.IntVar(&o.Clients, "clients", o.Clients, "how many clients; 0 publishes only")
 	flags.IntVar(&o.Subjects, "subjects", o.Subjects, "how many subjects the clients are spread over")
+	flags.BoolVar(&o.Wildcard, "wildcard", o.Wildcard, "every client follows all of the subjects, by a wildcard")
+	flags.DurationVar(&o.Conflate, "conflate", o.Conflate, "ask for the newest event of each subject once in that time; only the last has to come")
+	flags.BoolVar(&o.Gzip, "gzip", o.Gzip, "ask for compressed streams, and fail without")
+	flags.StringVar(&o.Payload, "payload", o.Payload, "what a payload is made of: "+oneOf(bench.Payloads))
 	flags.IntVar(&o.Size, "size", o.Size, "bytes in a payload")
 	flags.Float64Var(&o.Rate, "rate", o.Rate, "events published a second, over all subjects; 0 is as fast as they are delivered")
 	flags.IntVar(&o.Window, "window", o.Window, "with --rate 0, how many events may be under way")
@@ -64,6 +69,7 @@ func addBenchFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.DurationVar(&o.Duration, "duration", o.Duration, "how long to measure")
 	flags.IntVar(&o.Events, "events", o.Events, "how many events each client resumes")
 	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "how many events of another subject lie between those")
+	flags.StringVar(&o.Bookmark, "bookmark", o.Bookmark, "where the clients of the scenario return come back to: printed by the scenario resume")
 	flags.IntSliceVar(&o.PIDs, "pid", nil, "the server's processes to measure, with their descendants")
 	flags.DurationVar(&o.Patience, "patience", o.Patience, "how long nothing may come before what is missing is lost")
 }

@@ -36,6 +36,7 @@ func TestBench(t *testing.T) {
 		{"subjects of their own", "--clients 60 --subjects 60 --rate 500", 1},
 		{"NATS", "--clients 20 --rate 200 --publish nats", 20},
 		{"HTTP", "--clients 20 --subjects 10 --rate 200 --publish http", 2},
+		{"wildcard", "--clients 20 --subjects 7 --wildcard --rate 200 --payload json --size 300", 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := benchAgainst(t, ready, append(strings.Fields(tc.args), "--prefix", "events."+strings.ReplaceAll(tc.name, " ", "-"))...)
@@ -51,6 +52,10 @@ func TestBench(t *testing.T) {
 		r := benchAgainst(t, ready, "--scenario", "resume", "--clients", "20", "--events", "300", "--backlog", "2000", "--prefix", "events.resume")
 		if r.Deliveries != 20*300 {
 			t.Errorf("%d deliveries, want %d", r.Deliveries, 20*300)
+		}
+		r = benchAgainst(t, ready, "--scenario", "return", "--clients", "5", "--events", "300", "--prefix", "events.resume", "--bookmark", r.Bookmark)
+		if r.Deliveries != 5*300 || r.Latency == nil {
+			t.Errorf("%d deliveries, want %d; latency %+v", r.Deliveries, 5*300, r.Latency)
 		}
 	})
 	t.Run("idle", func(t *testing.T) {

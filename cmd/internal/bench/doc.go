@@ -3,9 +3,11 @@
 // of what that cost it.
 //
 // What it promises:
-//   - Every event is checked at every client, always: each carries its place in
-//     its subject and the time at which it was due. What is missing, comes twice
-//     or out of order is counted and never part of a good result.
+//   - Every event is checked at every client, always: each carries its subject, its
+//     place there and the time at which it was due. What is missing, comes twice, out
+//     of order or to the wrong client is counted and never part of a good result. Of
+//     what is conflated the last event of each subject has to come, in order, and no
+//     id may fall.
 //   - A latency counts from the time at which an event was due, not from when the
 //     publisher got to it: a server that holds up its publisher does not look fast
 //     for it.

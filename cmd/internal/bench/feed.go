@@ -93,8 +93,9 @@ func (f *feed) run(ctx context.Context) {
 		if !ok {
 			break
 		}
-		payload := stamp{run: f.id, place: n/uint64(f.Subjects) + 1, due: due}.appendPayload(make([]byte, 0, f.Size), f.Size)
-		if err := f.publisher.publish(int(n%uint64(f.Subjects)), payload); err != nil {
+		subject := n % uint64(f.Subjects)
+		payload := f.payload(stamp{run: f.id, subject: uint32(subject), place: n/uint64(f.Subjects) + 1, due: due})
+		if err := f.publisher.publish(int(subject), payload); err != nil {
 			f.failed = fmt.Errorf("publish: %w", err)
 			return
 		}
@@ -128,7 +129,7 @@ func (f *feed) awaitTurn(ctx context.Context, n uint64, began int64) (due int64,
 // windowFull reports whether Window events are under way when event n is next.
 // Without clients there is nothing to wait for.
 func (f *feed) windowFull(n uint64) bool {
-	clients := uint64(f.Clients / f.Subjects)
+	clients := uint64(f.followers())
 	return clients > 0 && n*clients >= f.arrived.Load()+uint64(f.Window)*clients
 }
 

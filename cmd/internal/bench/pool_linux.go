@@ -18,15 +18,19 @@ type pool struct {
 	buffer  []byte
 	clients []client
 
+	Options
 	address syscall.Sockaddr
 	family  int
-	target  target
+	primed  bool   // of the target
 	run     uint64 // whose events count
 
 	streaming int // clients whose stream is open
+	greeted   int // clients that have had a greeting
 	closed    int // clients whose stream the server has ended
 	received  uint64
+	strayed   uint64 // events of a subject that the client does not follow
 	gaps      uint64
+	wire      uint64 // bytes read
 
 	latency     histogram
 	latencyFrom int64 // events due before are not in latency
@@ -37,24 +41,29 @@ type client struct {
 	pool      *pool
 	fd        int
 	stream    stream
-	tally     tally
+	first     uint32  // the first subject it follows
+	tallies   []tally // of each that it follows
+	fallen    uint64  // events whose id is lower than the one before; counted when conflated
+	seq       uint64  // of the newest id, likewise
 	streaming bool
+	greeted   bool
 }
 
 // readBuffer is as large as a socket's receive buffer gets before the kernel
 // grows it; a client with more to read is read again at once.
 const readBuffer = 256 << 10
 
-func newPool(t target, address string, clients int) (*pool, error) {
-	tcp, err := net.ResolveTCPAddr("tcp", address)
+func newPool(o Options) (*pool, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", o.host())
 	if err != nil {
 		return nil, err
 	}
 	p := &pool{
 		ready:       make([]syscall.EpollEvent, 1024),
 		buffer:      make([]byte, readBuffer),
-		clients:     make([]client, 0, clients),
-		target:      t,
+		clients:     make([]client, 0, o.Clients+1), // the one is the probe of a resume
+		Options:     o,
+		primed:      targetNamed(o.Target).primed,
 		run:         rand.Uint64(),
 		latencyFrom: now(),
 	}
@@ -72,16 +81,20 @@ func sockaddr(a *net.TCPAddr) (syscall.Sockaddr, int) {
 	return &syscall.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16())}, syscall.AF_INET6
 }
 
-// connect opens the connection of one more client, whose first event is to have
-// the place first.
-func (p *pool) connect(first uint64, keepID bool) (*client, error) {
+// connect opens the connection of one more client. It follows the given number of
+// subjects from the one of that number on, and the first event of each is to have the
+// place first.
+func (p *pool) connect(subject, subjects int, first uint64) (*client, error) {
 	fd, err := syscall.Socket(p.family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
-	p.clients = append(p.clients, client{pool: p, fd: fd})
+	p.clients = append(p.clients, client{pool: p, fd: fd, first: uint32(subject), tallies: make([]tally, subjects)})
 	c := &p.clients[len(p.clients)-1]
-	c.tally.next, c.stream.keepID = first, keepID
+	for i := range c.tallies {
+		c.tallies[i].next = first
+	}
+	c.stream.gzip, c.stream.keepID = p.Gzip, p.Conflate > 0
 	if err := p.dial(c); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -141,13 +154,14 @@ func (p *pool) read(c *client) error {
 		return p.closedByServer(c)
 	}
 	p.now = now()
+	p.wire += uint64(n)
 	if err := c.stream.feed(p.buffer[:n], c); err != nil {
 		return err
 	}
 	if c.stream.state == ended {
 		return p.closedByServer(c)
 	}
-	if !c.streaming && c.stream.open() && (c.stream.ided || !p.target.primed) {
+	if !c.streaming && c.stream.open() && (c.stream.ided || !p.primed) {
 		c.streaming = true
 		p.streaming++
 	}
@@ -166,6 +180,7 @@ func (p *pool) drop(c *client) error {
 	if c.fd < 0 {
 		return nil
 	}
+	c.stream.close()
 	err := syscall.Close(c.fd)
 	c.fd = -1
 	return err
@@ -173,13 +188,41 @@ func (p *pool) drop(c *client) error {
 
 // event takes an event of the client's stream.
 func (c *client) event(s stamp) {
-	if s.run != c.pool.run || !c.tally.count(s.place) {
+	if s.run != c.pool.run {
 		return
+	}
+	if i := s.subject - c.first; i >= uint32(len(c.tallies)) { // also where it is lower
+		c.pool.strayed++
+		return
+	} else if !c.tallies[i].count(s.place) {
+		return
+	}
+	if c.pool.Conflate > 0 {
+		c.checkID()
 	}
 	c.pool.received++
 	if s.due >= c.pool.latencyFrom {
 		c.pool.latency.record(c.pool.now - s.due)
 	}
+}
+
+// other takes an event without a stamp: a greeting.
+func (c *client) other() {
+	if !c.greeted {
+		c.greeted = true
+		c.pool.greeted++
+	}
+}
+
+// checkID checks that ids do not fall from one event to the next: whoever resumed
+// from one in between would miss something. In what is not conflated, where nothing
+// may be missing, the places say the same.
+func (c *client) checkID() {
+	seq := leadingNumber(c.stream.lastID)
+	if seq < c.seq {
+		c.fallen++
+	}
+	c.seq = seq
 }
 
 func (c *client) gap() { c.pool.gaps++ }
@@ -204,7 +247,9 @@ func (p *pool) pollUntil(ctx context.Context, patience time.Duration, done func(
 	return nil
 }
 
-func (p *pool) progress() uint64 { return p.received + uint64(p.streaming) + uint64(p.closed) }
+func (p *pool) progress() uint64 {
+	return p.received + uint64(p.streaming) + uint64(p.greeted) + uint64(p.closed)
+}
 
 // close ends all connections.
 func (p *pool) close() error {

@@ -15,6 +15,10 @@ type Result struct {
 	Clients  int     `json:"clients"`
 	Subjects int     `json:"subjects"`
 	Size     int     `json:"size,omitempty"`
+	Payload  string  `json:"payload,omitempty"`
+	Wildcard bool    `json:"wildcard,omitempty"` // every client follows all subjects
+	Conflate string  `json:"conflate,omitempty"` // the interval
+	Gzip     bool    `json:"gzip,omitempty"`
 	Rate     float64 `json:"rate"` // events a second that were asked for; 0: as fast as they go
 
 	// Seconds is how long was measured: from the end of the warm-up, or the first
@@ -24,13 +28,24 @@ type Result struct {
 	PublishedPerSecond  float64 `json:"published_per_second"`
 	Deliveries          uint64  `json:"deliveries"` // in that time
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
+	// Conflated is how many deliveries conflation has spared, warm-up and all.
+	Conflated uint64 `json:"conflated,omitempty"`
+	// WireBytes is what the clients read from their sockets in that time, frames and
+	// heartbeats and all.
+	WireBytes            uint64  `json:"wire_bytes"`
+	WireBytesPerDelivery float64 `json:"wire_bytes_per_delivery"`
+	// Bookmark is where a resume's clients came back to: see Options.
+	Bookmark string `json:"bookmark,omitempty"`
 
 	// What went wrong, from the first event on, warm-up and all.
-	Lost       uint64 `json:"lost"`       // events that a client did not get
-	Repeated   uint64 `json:"repeated"`   // that came again
-	Disordered uint64 `json:"disordered"` // that came after a later one
-	Gaps       uint64 `json:"gaps"`       // ringcast.gap events
-	Closed     int    `json:"closed"`     // connections that the server ended
+	Lost       uint64 `json:"lost"`                // events that a client did not get; conflated: last ones
+	LostBy     int    `json:"lost_by,omitempty"`   // clients that lack some
+	LostFrom   uint64 `json:"lost_from,omitempty"` // the lowest place in a subject from which one does
+	Repeated   uint64 `json:"repeated"`            // that came again
+	Disordered uint64 `json:"disordered"`          // that came after a later one
+	Strayed    uint64 `json:"strayed"`             // that the client had not asked for
+	Gaps       uint64 `json:"gaps"`                // ringcast.gap events
+	Closed     int    `json:"closed"`              // connections that the server ended
 
 	Latency *Latency `json:"latency_ms,omitempty"`
 	Server  *Server  `json:"server,omitempty"`
@@ -38,7 +53,8 @@ type Result struct {
 	ClientCPUSeconds float64 `json:"client_cpu_seconds"`
 }
 
-// Latency is the time from when an event was due until a client had it, in
+// Latency is the time from when an event was due until a client had it, and in the
+// scenario Return from before a client connects until it has its first event, in
 // milliseconds.
 type Latency struct {
 	P50  float64 `json:"p50"`
@@ -61,11 +77,19 @@ type Server struct {
 
 // Faultless returns nil when every client got every event once and in order.
 func (r *Result) Faultless() error {
-	if r.Lost+r.Repeated+r.Disordered+r.Gaps == 0 && r.Closed == 0 {
+	if r.Lost+r.Repeated+r.Disordered+r.Strayed+r.Gaps == 0 && r.Closed == 0 {
 		return nil
 	}
-	return fmt.Errorf("not every client got every event: %d lost, %d repeated, %d out of order, %d gaps, %d connections closed by the server",
-		r.Lost, r.Repeated, r.Disordered, r.Gaps, r.Closed)
+	return fmt.Errorf("not every client got every event: %s", r.faults())
+}
+
+func (r *Result) faults() string {
+	lost := fmt.Sprintf("%d lost", r.Lost)
+	if r.LostBy > 0 {
+		lost += fmt.Sprintf(" (by %d clients, from event %d of a subject on)", r.LostBy, r.LostFrom)
+	}
+	return fmt.Sprintf("%s, %d repeated, %d out of order, %d of another subject, %d gaps, %d connections closed by the server",
+		lost, r.Repeated, r.Disordered, r.Strayed, r.Gaps, r.Closed)
 }
 
 func newLatency(h *histogram) *Latency {
@@ -93,10 +117,18 @@ func (r *Result) WriteText(w io.Writer) error {
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("scenario", "%s, target %s: %d clients on %d subjects", r.Scenario, r.Target, r.Clients, r.Subjects)
 	row("measured", "%.2f s", r.Seconds)
-	if r.Scenario != Idle {
+	if r.Publish != "" {
 		row("published", "%d events over %s, %.0f a second, %d bytes each", r.Published, r.Publish, r.PublishedPerSecond, r.Size)
-		row("deliveries", "%d, %.0f a second", r.Deliveries, r.DeliveriesPerSecond)
-		row("faults", "%d lost, %d repeated, %d out of order, %d gaps, %d connections closed", r.Lost, r.Repeated, r.Disordered, r.Gaps, r.Closed)
+	}
+	if r.Scenario != Idle {
+		row("deliveries", "%d, %.0f a second, %.0f bytes each on the wire", r.Deliveries, r.DeliveriesPerSecond, r.WireBytesPerDelivery)
+		row("faults", "%s", r.faults())
+	}
+	if r.Conflated > 0 {
+		row("conflated", "%d deliveries were not needed", r.Conflated)
+	}
+	if r.Bookmark != "" {
+		row("bookmark", "%s", r.Bookmark)
 	}
 	if l := r.Latency; l != nil {
 		row("latency", "p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, max %.2f ms", l.P50, l.P90, l.P99, l.P999, l.Max)

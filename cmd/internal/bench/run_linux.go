@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -16,7 +17,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	p, err := newPool(targetNamed(o.Target), o.host(), o.Clients+1) // the one is the probe of a resume
+	p, err := newPool(o)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +29,8 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	switch o.Scenario {
 	case Resume:
 		err = m.resume(ctx)
+	case Return:
+		err = m.comeBack(ctx)
 	case Idle:
 		err = m.idle(ctx)
 	default:
@@ -49,6 +52,7 @@ type measurement struct {
 	before     usage
 	begin, end snapshot
 	published  []uint64 // events of each subject, at the end
+	bookmark   string   // of a resume
 }
 
 type snapshot struct {
@@ -56,6 +60,7 @@ type snapshot struct {
 	own                 time.Duration
 	at                  int64
 	published, received uint64
+	wire                uint64
 }
 
 func (m *measurement) usage() (usage, error) {
@@ -66,7 +71,7 @@ func (m *measurement) usage() (usage, error) {
 }
 
 func (m *measurement) snapshot(published uint64) (s snapshot, err error) {
-	s = snapshot{at: now(), published: published, received: m.pool.received, own: ownCPU()}
+	s = snapshot{at: now(), published: published, received: m.pool.received, wire: m.pool.wire, own: ownCPU()}
 	s.server, err = m.usage()
 	return s, err
 }
@@ -77,14 +82,9 @@ const connectAtOnce = 256
 
 // connectAll opens every client's stream and waits until all are subscribed.
 func (m *measurement) connectAll(ctx context.Context) error {
-	subjects := m.subjectNames()
 	already := m.pool.streaming
 	for i := range m.Clients {
-		c, err := m.pool.connect(1, false)
-		if err != nil {
-			return fmt.Errorf("client %d: %w", i+1, err)
-		}
-		if err := m.pool.ask(c, m.pool.target.request(m.host(), subjects[i%m.Subjects], "")); err != nil {
+		if err := m.follow(i); err != nil {
 			return fmt.Errorf("client %d: %w", i+1, err)
 		}
 		streaming := func() bool { return i+1-(m.pool.streaming-already) < connectAtOnce }
@@ -99,25 +99,79 @@ func (m *measurement) connectAll(ctx context.Context) error {
 	return nil
 }
 
+// follow opens the stream of a client, of its subject or of all.
+func (m *measurement) follow(client int) error {
+	subject, subjects, name := client%m.Subjects, 1, ""
+	if m.Wildcard {
+		subject, subjects, name = 0, m.Subjects, m.Prefix+".*"
+	} else {
+		name = m.subjectName(subject)
+	}
+	c, err := m.pool.connect(subject, subjects, 1)
+	if err != nil {
+		return err
+	}
+	return m.pool.ask(c, m.request(name, ""))
+}
+
+// greetAgain is how long a greeting is waited for before there is another.
+const greetAgain = 200 * time.Millisecond
+
+// greet publishes until every client has had something, where the server does not
+// tell that a client is subscribed: nchan with several workers sends the head of its
+// answer when a worker has taken the client on, not when that worker has been told
+// of by the one that owns the subject. What came before then was not lost.
+func (m *measurement) greet(ctx context.Context) error {
+	if m.pool.primed || m.Clients == 0 {
+		return nil
+	}
+	publisher, err := newPublisher(m.Options)
+	if err != nil {
+		return err
+	}
+	defer publisher.close()
+	all := func() bool { return m.pool.greeted == m.Clients }
+	for began := now(); !all(); {
+		if time.Duration(now()-began) > m.Patience {
+			return fmt.Errorf("%d of %d are: %w", m.pool.greeted, m.Clients, errStalled)
+		}
+		for subject := range m.Subjects {
+			if err := publisher.publish(subject, []byte("hello")); err != nil {
+				return err
+			}
+		}
+		if err := publisher.flush(ctx); err != nil {
+			return err
+		}
+		if err := m.pool.pollUntil(ctx, greetAgain, all); err != nil && !errors.Is(err, errStalled) {
+			return err
+		}
+	}
+	return nil
+}
+
 // fanout publishes for the warm-up and then the time that is measured, and waits
 // until all is delivered.
 func (m *measurement) fanout(ctx context.Context) error {
 	if err := m.connectAll(ctx); err != nil {
 		return err
 	}
+	if err := m.greet(ctx); err != nil {
+		return fmt.Errorf("await that all are subscribed: %w", err)
+	}
 	feed, err := startFeed(m.Options, m.pool.run)
 	if err != nil {
 		return err
 	}
 	defer feed.stop()
-	if err := m.follow(ctx, feed, m.Warmup); err != nil {
+	if err := m.publishFor(ctx, feed, m.Warmup); err != nil {
 		return err
 	}
 	if m.begin, err = m.snapshot(feed.published.Load()); err != nil {
 		return err
 	}
 	m.pool.latencyFrom = m.begin.at
-	if err := m.follow(ctx, feed, m.Duration); err != nil {
+	if err := m.publishFor(ctx, feed, m.Duration); err != nil {
 		return err
 	}
 	if err := m.drain(ctx, feed); err != nil {
@@ -132,8 +186,8 @@ func (m *measurement) fanout(ctx context.Context) error {
 	return err
 }
 
-// follow polls for a time, telling the feed how far the clients are.
-func (m *measurement) follow(ctx context.Context, feed *feed, d time.Duration) error {
+// publishFor polls for a time, telling the feed how far the clients are.
+func (m *measurement) publishFor(ctx context.Context, feed *feed, d time.Duration) error {
 	for until := now() + int64(d); now() < until; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -162,12 +216,33 @@ func (m *measurement) drain(ctx context.Context, feed *feed) error {
 	if err := feed.err(); err != nil {
 		return err
 	}
-	all := feed.published.Load() * uint64(m.Clients/m.Subjects)
-	err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.received >= all })
+	all := feed.published.Load() * uint64(m.followers())
+	arrived := func() bool { return m.pool.received >= all }
+	if m.Conflate > 0 {
+		arrived = m.upToDate(feed.perSubject())
+	}
+	err := m.pool.pollUntil(ctx, m.Patience, arrived)
 	if errors.Is(err, errStalled) {
 		return nil
 	}
 	return err
+}
+
+// upToDate returns a function that reports whether every client has the last event of
+// each of its subjects. It goes on each time where it got to.
+func (m *measurement) upToDate(published []uint64) func() bool {
+	client, subject := 0, 0
+	return func() bool {
+		for ; client < len(m.pool.clients); client, subject = client+1, 0 {
+			c := &m.pool.clients[client]
+			for ; subject < len(c.tallies); subject++ {
+				if c.tallies[subject].outdated(published[int(c.first)+subject]) {
+					return false
+				}
+			}
+		}
+		return true
+	}
 }
 
 // resume publishes while one client, the probe, follows, and has all clients come
@@ -177,16 +252,17 @@ func (m *measurement) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.bookmark = bookmark(m.pool.run, id)
 	clients := make([]*client, m.Clients)
 	for i := range clients {
-		if clients[i], err = m.pool.connect(2, false); err != nil {
+		if clients[i], err = m.pool.connect(0, 1, 2); err != nil {
 			return fmt.Errorf("client %d: %w", i+1, err)
 		}
 	}
 	if m.begin, err = m.snapshot(0); err != nil {
 		return err
 	}
-	request := m.pool.target.request(m.host(), m.subjectNames()[0], id)
+	request := m.request(m.subjectName(0), id)
 	for i, c := range clients {
 		if err := m.pool.ask(c, request); err != nil {
 			return fmt.Errorf("client %d: %w", i+1, err)
@@ -204,12 +280,12 @@ func (m *measurement) resume(ctx context.Context) error {
 
 // publishBacklog publishes one event, whose id it returns, and those to resume.
 func (m *measurement) publishBacklog(ctx context.Context) (id string, err error) {
-	subject := m.subjectNames()[0]
-	probe, err := m.pool.connect(1, true)
+	probe, err := m.pool.connect(0, 1, 1)
 	if err != nil {
 		return "", err
 	}
-	if err := m.pool.ask(probe, m.pool.target.request(m.host(), subject, "")); err != nil {
+	probe.stream.keepID = true
+	if err := m.pool.ask(probe, m.request(m.subjectName(0), "")); err != nil {
 		return "", err
 	}
 	if err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.streaming == 1 }); err != nil {
@@ -247,7 +323,7 @@ func (m *measurement) publishBetween(ctx context.Context) error {
 	}
 	defer publisher.close()
 	for place := 1; place <= m.Backlog; place++ {
-		if err := publisher.publish(0, stamp{m.pool.run, uint64(place), now()}.appendPayload(nil, m.Size)); err != nil {
+		if err := publisher.publish(0, m.payload(stamp{run: m.pool.run, place: uint64(place), due: now()})); err != nil {
 			return fmt.Errorf("publish the backlog: %w", err)
 		}
 	}
@@ -266,7 +342,7 @@ func (m *measurement) publishTo(ctx context.Context, first, last uint64) error {
 	}
 	defer publisher.close()
 	for place := first; place <= last; place++ {
-		if err := publisher.publish(0, stamp{m.pool.run, place, now()}.appendPayload(nil, m.Size)); err != nil {
+		if err := publisher.publish(0, m.payload(stamp{run: m.pool.run, place: place, due: now()})); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
@@ -277,6 +353,52 @@ func (m *measurement) publishTo(ctx context.Context, first, last uint64) error {
 		return fmt.Errorf("follow what is to be resumed: %w", err)
 	}
 	return nil
+}
+
+// comeBack has one client after the other come back to the bookmark and get what
+// followed it.
+func (m *measurement) comeBack(ctx context.Context) (err error) {
+	run, id, err := parseBookmark(m.Bookmark)
+	if err != nil {
+		return err
+	}
+	m.pool.run = run
+	m.pool.latencyFrom = math.MaxInt64 // what is due came from another process's clock
+	if m.begin, err = m.snapshot(0); err != nil {
+		return err
+	}
+	for i := range m.Clients {
+		if err := m.comeBackOnce(ctx, m.request(m.subjectName(0), id)); err != nil {
+			return fmt.Errorf("client %d: %w", i+1, err)
+		}
+	}
+	m.published = []uint64{uint64(m.Events) + 1}
+	m.end, err = m.snapshot(uint64(m.Events))
+	return err
+}
+
+func (m *measurement) comeBackOnce(ctx context.Context, request []byte) error {
+	had, began := m.pool.received, now()
+	c, err := m.pool.connect(0, 1, 2)
+	if err != nil {
+		return err
+	}
+	if err := m.pool.ask(c, request); err != nil {
+		return err
+	}
+	for _, want := range []uint64{1, uint64(m.Events)} {
+		err := m.pool.pollUntil(ctx, m.Patience, func() bool { return m.pool.received >= had+want })
+		if errors.Is(err, errStalled) { // what has not come is lost
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if want == 1 {
+			m.pool.latency.record(m.pool.now - began)
+		}
+	}
+	return m.pool.drop(c)
 }
 
 // idle opens the streams and leaves them alone.
@@ -310,25 +432,65 @@ func (m *measurement) result() *Result {
 		Seconds:          took.Seconds(),
 		Published:        m.end.published - m.begin.published,
 		Deliveries:       m.end.received - m.begin.received,
+		WireBytes:        m.end.wire - m.begin.wire,
+		Wildcard:         m.Wildcard,
+		Gzip:             m.Gzip,
+		Bookmark:         m.bookmark,
+		Strayed:          m.pool.strayed,
 		Gaps:             m.pool.gaps,
 		Closed:           m.pool.closed,
 		ClientCPUSeconds: (m.end.own - m.begin.own).Seconds(),
 	}
 	r.PublishedPerSecond, r.DeliveriesPerSecond = perSecond(r.Published, took), perSecond(r.Deliveries, took)
-	for i := range m.pool.clients {
-		t := &m.pool.clients[i].tally
-		r.Lost += t.lost(m.published[i%m.Subjects])
-		r.Repeated += t.repeated
-		r.Disordered += t.disordered
+	if r.Deliveries > 0 {
+		r.WireBytesPerDelivery = float64(r.WireBytes) / float64(r.Deliveries)
 	}
-	if m.Scenario != Idle {
-		r.Publish, r.Size = m.Publish, m.Size
+	for i := range m.pool.clients {
+		r.add(&m.pool.clients[i], m.published)
+	}
+	if m.publishes() {
+		r.Publish, r.Size, r.Payload = m.Publish, m.Size, m.Payload
+	}
+	if m.Scenario != Resume {
+		r.Latency = newLatency(&m.pool.latency)
 	}
 	if m.Scenario == Fanout {
-		r.Rate, r.Latency = m.Rate, newLatency(&m.pool.latency)
+		r.Rate = m.Rate
+	}
+	if m.Conflate > 0 {
+		r.Conflate = m.Conflate.String()
 	}
 	if len(m.PIDs) > 0 {
 		r.Server = newServer(m.before, m.begin.server, m.end.server, r.Deliveries, m.Clients)
 	}
 	return r
+}
+
+// add adds what went wrong at a client.
+func (r *Result) add(c *client, published []uint64) {
+	r.Disordered += c.fallen
+	before := r.Lost
+	for i := range c.tallies {
+		r.addTally(&c.tallies[i], published[int(c.first)+i], c.pool.Conflate > 0)
+	}
+	if r.Lost > before {
+		r.LostBy++
+	}
+}
+
+func (r *Result) addTally(t *tally, last uint64, conflated bool) {
+	r.Repeated += t.repeated
+	r.Disordered += t.disordered
+	lost := t.lost(last)
+	if conflated && !t.outdated(last) {
+		r.Conflated += lost
+		return
+	}
+	if conflated {
+		lost = 1 // how many of the others conflation has spared, nobody knows
+	}
+	r.Lost += lost
+	if from := t.lostFrom(); lost > 0 && (r.LostFrom == 0 || from < r.LostFrom) {
+		r.LostFrom = from
+	}
 }

@@ -3,6 +3,7 @@
 package bench_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,13 +33,21 @@ type peer struct {
 	// deliver returns what is sent to a client for an event (both from 0), and
 	// whether the stream then ends.
 	deliver func(client, event int, text string) (send string, cut bool)
+	// published, unless nil, is closed by the first event, which no stream gets that is
+	// open by then.
+	published chan struct{}
 }
 
 func newPeer(t *testing.T, deliver func(client, event int, text string) (string, bool)) string {
-	p := &peer{deliver: deliver}
+	return (&peer{deliver: deliver}).serve(t)
+}
+
+func (p *peer) serve(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sub/{id}", p.subscribe)
 	mux.HandleFunc("POST /pub/{id}", p.publish)
+	mux.HandleFunc("GET /v1/stream", p.subscribe)
+	mux.HandleFunc("POST /v1/publish/{id}", p.publish)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
@@ -46,7 +56,14 @@ func newPeer(t *testing.T, deliver func(client, event int, text string) (string,
 func faithful(_, _ int, text string) (string, bool) { return text, false }
 
 func (p *peer) subscribe(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
+	out, flush := stream(w, r)
+	io.WriteString(out, "id: 0\n\n")
+	if p.published != nil {
+		if flush() != nil {
+			return
+		}
+		<-p.published
+	}
 	p.mu.Lock()
 	n := len(p.clients)
 	events := make(chan string, 10_000)
@@ -57,14 +74,15 @@ func (p *peer) subscribe(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.mu.Unlock()
-	for event := 0; ; event++ {
-		if http.NewResponseController(w).Flush() != nil {
-			return
-		}
+	for event := 0; flush() == nil; {
 		select {
 		case text := <-events:
-			send, cut := p.deliver(n, event, text)
-			io.WriteString(w, send)
+			send, cut := text, false
+			if !strings.Contains(text, "hello") { // a greeting is nothing to spoil
+				send, cut = p.deliver(n, event, text)
+				event++
+			}
+			io.WriteString(out, send)
 			if cut {
 				return
 			}
@@ -74,6 +92,18 @@ func (p *peer) subscribe(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// stream begins the answer, compressed where that is asked for by a path that can.
+func stream(w http.ResponseWriter, r *http.Request) (io.Writer, func() error) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush := http.NewResponseController(w).Flush
+	if r.Header.Get("Accept-Encoding") != "gzip" || !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return w, flush
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	compressed := gzip.NewWriter(w)
+	return compressed, func() error { return errors.Join(compressed.Flush(), flush()) }
+}
+
 func (p *peer) publish(_ http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -81,6 +111,9 @@ func (p *peer) publish(_ http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.events) == 0 && p.published != nil {
+		close(p.published)
+	}
 	event := fmt.Sprintf("data: %s\nid: %d\n\n", body, len(p.events)+1)
 	p.events = append(p.events, event)
 	for _, c := range p.clients {
@@ -109,12 +142,12 @@ func measure(t *testing.T, o bench.Options) *bench.Result {
 
 // faults are a result's.
 type faults struct {
-	Lost, Repeated, Disordered, Gaps uint64
-	Closed                           int
+	Lost, Repeated, Disordered, Strayed, Gaps uint64
+	Closed                                    int
 }
 
 func faultsOf(r *bench.Result) faults {
-	return faults{r.Lost, r.Repeated, r.Disordered, r.Gaps, r.Closed}
+	return faults{r.Lost, r.Repeated, r.Disordered, r.Strayed, r.Gaps, r.Closed}
 }
 
 func TestRun_Fanout(t *testing.T) {
@@ -236,6 +269,132 @@ func TestRun_Resume(t *testing.T) {
 				t.Errorf("%d deliveries of %d", r.Deliveries, all)
 			}
 		})
+	}
+}
+
+// place returns the subject and the place that a peer's event is stamped with.
+func place(text string) (subject, place uint64) {
+	parts := strings.Split(strings.TrimPrefix(text, "data: "), "-")
+	subject, _ = strconv.ParseUint(parts[1], 16, 64) // they are the load generator's own
+	place, _ = strconv.ParseUint(parts[2], 16, 64)
+	return subject, place
+}
+
+func TestRun_Conflate(t *testing.T) {
+	const subjects = 3
+	// Of the first nine events of each subject, every third is conflated away.
+	conflated := func(_, _ int, text string) (string, bool) {
+		if _, n := place(text); n < 10 && n%3 == 1 {
+			return "", false
+		}
+		return text, false
+	}
+	on := func(number uint64, what func(text string) string) func(int, int, string) (string, bool) {
+		return func(client, event int, text string) (string, bool) {
+			if subject, n := place(text); client == 2 && subject == 1 && n >= 20 && (n == number || number == 0) {
+				return what(text), false
+			}
+			return conflated(client, event, text)
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		deliver func(int, int, string) (string, bool)
+		want    faults
+	}{
+		{"none", conflated, faults{}},
+		{"a subject's last lost", on(0, func(string) string { return "" }), faults{Lost: 1}},
+		{"one twice", on(20, func(text string) string { return text + text }), faults{Repeated: 1}},
+		{"an id that falls", on(20, func(text string) string { return strings.Replace(text, "\nid: ", "\nid: 0-", 1) }), faults{Disordered: 1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := options(newPeer(t, tc.deliver))
+			o.Target, o.Subjects, o.Rate, o.Patience = "ringcast", subjects, 1000, 300*time.Millisecond
+			o.Wildcard, o.Conflate = true, 100*time.Millisecond
+			r := measure(t, o)
+			if diff := cmp.Diff(tc.want, faultsOf(r)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if want := uint64(3 * o.Clients * subjects); tc.want == (faults{}) && r.Conflated != want {
+				t.Errorf("%d conflated, want %d", r.Conflated, want)
+			}
+		})
+	}
+}
+
+func TestRun_Wildcard(t *testing.T) {
+	o := options(newPeer(t, faithful))
+	o.Target, o.Subjects, o.Wildcard = "ringcast", 7, true
+	r := measure(t, o)
+	if err := r.Faultless(); err != nil || r.Deliveries < r.Published*uint64(o.Clients) {
+		t.Errorf("%d events, %d deliveries: %v", r.Published, r.Deliveries, err)
+	}
+}
+
+// A peer that sends everything to everybody sends half of it to the wrong ones.
+func TestRun_Strayed(t *testing.T) {
+	o := options(newPeer(t, faithful))
+	o.Subjects = 2
+	r := measure(t, o)
+	if got := faultsOf(r); got.Strayed == 0 || got != (faults{Strayed: got.Strayed}) || r.Faultless() == nil {
+		t.Errorf("%+v, %v", got, r.Faultless())
+	}
+}
+
+func TestRun_Gzip(t *testing.T) {
+	bytes := make(map[bool]float64)
+	for _, compressed := range []bool{false, true} {
+		o := options(newPeer(t, faithful))
+		o.Target, o.Payload, o.Size, o.Gzip = "ringcast", bench.JSON, 1024, compressed
+		r := measure(t, o)
+		if err := r.Faultless(); err != nil || r.Gzip != compressed {
+			t.Errorf("gzip %v: %v", r.Gzip, err)
+		}
+		bytes[compressed] = r.WireBytesPerDelivery
+	}
+	if bytes[false] < 1024 || bytes[true] > 700 {
+		t.Errorf("%g bytes an event, %g compressed", bytes[false], bytes[true])
+	}
+	o := options(newPeer(t, faithful))
+	o.Gzip = true // of which the floor knows nothing
+	if _, err := bench.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "the server does not compress") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRun_Return(t *testing.T) {
+	for name, want := range map[string]faults{"all": {}, "one lost": {Lost: 1}} {
+		t.Run(name, func(t *testing.T) {
+			lost := false
+			o := options(newPeer(t, func(client, event int, text string) (string, bool) {
+				if client == 3 && event == 7 && lost { // 0 to 2 are the probe and the first resume's
+					return "", false
+				}
+				return text, false
+			}))
+			o.Scenario, o.Target, o.Events, o.Clients, o.Patience = bench.Resume, "nchan", 50, 2, 300*time.Millisecond
+			o.Bookmark = measure(t, o).Bookmark
+			lost = want.Lost > 0
+			o.Scenario, o.Clients = bench.Return, 4
+			r := measure(t, o)
+			if diff := cmp.Diff(want, faultsOf(r)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if all := uint64(o.Clients * o.Events); r.Deliveries != all-want.Lost {
+				t.Errorf("%d deliveries of %d", r.Deliveries, all)
+			}
+			if r.Latency == nil || r.Latency.P50 <= 0 || r.Latency.Max*1e-3 > r.Seconds {
+				t.Errorf("latency %+v", r.Latency)
+			}
+		})
+	}
+}
+
+// An event that comes before the server has subscribed a client is none of it.
+func TestRun_Greeting(t *testing.T) {
+	o := options((&peer{deliver: faithful, published: make(chan struct{})}).serve(t))
+	if err := measure(t, o).Faultless(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // stream reads the HTTP/1.1 response of one event stream, in whatever pieces it
@@ -17,11 +18,15 @@ type stream struct {
 
 	stamp   stamp // of the block being read
 	stamped bool
+	data    bool // the block has data
 	gap     bool
 
 	keepID bool   // take ids over into lastID
 	lastID []byte // the newest id
 	ided   bool   // an id line has come
+
+	gzip   bool    // the answer has to be compressed
+	gunzip *gunzip // nil where it is not
 }
 
 type streamState uint8
@@ -56,6 +61,7 @@ func (e *refusedError) Error() string {
 // events is told what a stream brings.
 type events interface {
 	event(stamp) // an event with a stamp
+	other()      // one without
 	gap()        // a ringcast.gap event
 }
 
@@ -82,9 +88,9 @@ func (s *stream) step(p []byte, to events) ([]byte, error) {
 		if s.left -= n; s.left == 0 {
 			s.state = afterChunk
 		}
-		return p[n:], s.readBody(p[:n], to)
+		return p[n:], s.decode(p[:n], to)
 	case inBody:
-		return nil, s.readBody(p, to)
+		return nil, s.decode(p, to)
 	default:
 		return nil, checkEnd(p)
 	}
@@ -114,7 +120,14 @@ func (s *stream) readHead(p []byte) ([]byte, error) {
 	if len(head) < 12 || head[:9] != "HTTP/1.1 " || head[9:12] != "200" {
 		return nil, &refusedError{head}
 	}
-	s.chunked = bytes.Contains(bytes.ToLower([]byte(head)), []byte("\r\ntransfer-encoding: chunked"))
+	fields := strings.ToLower(head)
+	s.chunked = strings.Contains(fields, "\r\ntransfer-encoding: chunked")
+	if s.gzip {
+		if !strings.Contains(fields, "\r\ncontent-encoding: gzip") {
+			return nil, errors.New("the server does not compress")
+		}
+		s.gunzip = newGunzip()
+	}
 	s.state = inBody
 	if s.chunked {
 		s.beginChunk()
@@ -161,6 +174,24 @@ func (s *stream) chunkSize(c byte) error {
 	return nil
 }
 
+// decode takes off the compression.
+func (s *stream) decode(p []byte, to events) error {
+	if s.gunzip == nil {
+		return s.readBody(p, to)
+	}
+	if err := s.gunzip.push(p, func(plain []byte) error { return s.readBody(plain, to) }); err != nil {
+		return fmt.Errorf("decompress: %w", err)
+	}
+	return nil
+}
+
+// close lets go of what the stream holds besides memory.
+func (s *stream) close() {
+	if s.gunzip != nil {
+		s.gunzip.stop()
+	}
+}
+
 // readBody splits the stream into lines.
 func (s *stream) readBody(p []byte, to events) error {
 	for {
@@ -192,6 +223,7 @@ func (s *stream) readLine(line []byte, to events) {
 	case len(line) == 0:
 		s.dispatch(to)
 	case bytes.HasPrefix(line, dataField):
+		s.data = true
 		s.stamp, s.stamped = parseStamp(line[len(dataField):])
 	case bytes.HasPrefix(line, idField):
 		s.ided = true
@@ -203,16 +235,28 @@ func (s *stream) readLine(line []byte, to events) {
 	}
 }
 
-// dispatch ends a block. One without a stamp is a bookmark, a greeting or a
-// stranger's event, and no concern of the benchmark.
+// dispatch ends a block. One without data is a bookmark or a comment.
 func (s *stream) dispatch(to events) {
 	switch {
 	case s.gap:
 		to.gap()
 	case s.stamped:
 		to.event(s.stamp)
+	case s.data:
+		to.other()
 	}
-	s.gap, s.stamped = false, false
+	s.gap, s.stamped, s.data = false, false, false
+}
+
+// leadingNumber returns the decimal number that an id begins with.
+func leadingNumber(id []byte) (n uint64) {
+	for _, c := range id {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
 }
 
 // open reports whether the head of a good answer has come.

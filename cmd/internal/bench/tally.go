@@ -6,6 +6,7 @@ type tally struct {
 	next uint64 // the place expected
 	seen uint64 // of the 64 places before next, which came; the lowest bit is next-1
 
+	gapAt      uint64 // the first place that was skipped, 0 while there is none
 	received   uint64 // different events
 	missing    uint64 // skipped and not come since
 	repeated   uint64 // came again
@@ -18,6 +19,9 @@ func (t *tally) count(place uint64) bool {
 		return t.countOld(t.next - 1 - place)
 	}
 	skipped := place - t.next
+	if skipped > 0 && t.gapAt == 0 {
+		t.gapAt = t.next
+	}
 	t.missing += skipped
 	t.seen = t.seen<<skipped<<1 | 1 // a shift by 64 or more leaves nothing
 	t.next = place + 1
@@ -37,6 +41,18 @@ func (t *tally) countOld(age uint64) bool {
 	t.disordered++
 	t.received++
 	return true
+}
+
+// outdated reports whether the event at place last, the newest, has not come.
+func (t *tally) outdated(last uint64) bool { return t.next <= last }
+
+// lostFrom returns the first place that was skipped, or did not come in the end, of
+// a tally that has lost something.
+func (t *tally) lostFrom() uint64 {
+	if t.gapAt > 0 {
+		return t.gapAt
+	}
+	return t.next
 }
 
 // lost returns how many of the events up to the place last have not come.

@@ -17,18 +17,23 @@ type target struct {
 	// that it is subscribed. Elsewhere the head of the answer does.
 	primed bool
 	// resumes says that Last-Event-ID means something.
-	resumes  bool
-	overNATS bool
+	resumes bool
+	// wildcards says that stream takes a NATS wildcard, conflates that it has the
+	// parameter.
+	wildcards, conflates bool
+	overNATS             bool
 }
 
 var targets = []target{
 	{
-		name:     "ringcast",
-		stream:   func(s string) string { return "/v1/stream?subject=" + url.QueryEscape(s) },
-		publish:  func(s string) string { return "/v1/publish/" + s },
-		primed:   true,
-		resumes:  true,
-		overNATS: true,
+		name:      "ringcast",
+		stream:    func(s string) string { return "/v1/stream?subject=" + url.QueryEscape(s) },
+		publish:   func(s string) string { return "/v1/publish/" + s },
+		primed:    true,
+		resumes:   true,
+		wildcards: true,
+		conflates: true,
+		overNATS:  true,
 	},
 	{
 		name:    "nchan",
@@ -61,10 +66,17 @@ func targetNamed(name string) target {
 
 // request returns the request for the stream of a subject. It is a browser's, so
 // that the server treats it like one.
-func (t target) request(host, subject, lastEventID string) []byte {
+func (o Options) request(subject, lastEventID string) []byte {
+	path := targetNamed(o.Target).stream(subject)
+	if o.Conflate > 0 {
+		path += "&conflate=" + o.Conflate.String()
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", t.stream(subject), host)
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", path, o.host())
 	b.WriteString("Accept: text/event-stream\r\nCache-Control: no-cache\r\n")
+	if o.Gzip {
+		b.WriteString("Accept-Encoding: gzip\r\n")
+	}
 	if lastEventID != "" {
 		fmt.Fprintf(&b, "Last-Event-ID: %s\r\n", lastEventID)
 	}
