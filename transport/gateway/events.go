@@ -13,7 +13,7 @@ import (
 func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	sc := s.newScript(c.Request(), req)
 	var st *stream
-	if canTakeOver(c.Request()) {
+	if canTakeOver(c.Request()) && s.startServing() {
 		st = s.newStream(sc)
 		req.Waker = st
 	}

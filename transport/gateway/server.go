@@ -89,16 +89,18 @@ type Server struct {
 	// born is when the clock of the streams began.
 	born time.Time
 
-	// shards serve the streams on connections that were taken over; next counts
-	// these. running counts the goroutines of the streams, and serving those of the
-	// shards, which run from the first such stream until stop is closed.
-	shards    []*shard
-	next      atomic.Uint32
-	running   sync.WaitGroup
-	serving   sync.WaitGroup
-	startOnce sync.Once
-	stop      chan struct{}
-	stopOnce  sync.Once
+	// shards serve the streams on connections that were taken over, and departures,
+	// nil where that cannot be, watches these; next counts them. running counts the
+	// streams and their goroutines, and serving the goroutines that serve them, from
+	// the first stream until stop is closed.
+	shards     []*shard
+	departures *departures
+	next       atomic.Uint32
+	running    sync.WaitGroup
+	serving    sync.WaitGroup
+	startOnce  sync.Once
+	stop       chan struct{}
+	stopOnce   sync.Once
 
 	// drain is closed, by Shutdown alone, when streams are to be cut.
 	drain     chan struct{}
@@ -156,8 +158,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if late := s.awaitStreams(ctx); err == nil {
 		err = late
 	}
-	s.stopOnce.Do(func() { close(s.stop) })
-	s.serving.Wait()
+	s.stopServing()
 	if err != nil {
 		return fmt.Errorf("shut down http: %w", err)
 	}
@@ -194,15 +195,38 @@ func (s *Server) Draining() bool {
 	}
 }
 
-// nextShard returns the shard of a new stream, and starts all with the first.
-func (s *Server) nextShard() *shard {
+// startServing starts what serves the streams on connections taken over, once. It
+// reports whether there is any.
+func (s *Server) startServing() bool {
 	s.startOnce.Do(func() {
+		d, err := newDepartures()
+		if err != nil {
+			s.opts.Logger.Warn("streams are served the slow way", "err", err)
+			return
+		}
+		s.departures = d
+		s.serving.Go(d.run)
 		for _, sh := range s.shards {
 			s.serving.Go(func() { sh.run(s.stop) })
 		}
 	})
-	return s.shards[int(s.next.Add(1))%len(s.shards)]
+	return s.departures != nil
 }
+
+// stopServing ends it, once there are no streams.
+func (s *Server) stopServing() {
+	s.startOnce.Do(func() {}) // what has not started never will
+	s.stopOnce.Do(func() {
+		close(s.stop)
+		if s.departures != nil {
+			s.departures.close()
+		}
+	})
+	s.serving.Wait()
+}
+
+// nextShard returns the shard of a new stream.
+func (s *Server) nextShard() *shard { return s.shards[int(s.next.Add(1))%len(s.shards)] }
 
 // clock is the time since the server was made: for what is measured often, half a
 // time.Time to keep.

@@ -46,7 +46,7 @@ func (sh *shard) join(st *stream) bool {
 	st.place = len(sh.streams)
 	sh.streams = append(sh.streams, st)
 	sh.server.streams.Add(1)
-	sh.server.running.Add(2) // listen and catchUp
+	sh.server.running.Add(2) // until end, and for catchUp
 	return true
 }
 
@@ -115,7 +115,7 @@ func (sh *shard) letGo(st *stream, rest []byte) {
 		return
 	}
 	st.catching = true
-	sh.server.running.Add(1) // listen is still counted: the stream has not ended
+	sh.server.running.Add(1) // not the first: the stream counts until it has ended
 	go st.catchUp(func(ctx context.Context) error { return st.goOn(ctx, rest) })
 }
 

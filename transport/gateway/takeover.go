@@ -16,8 +16,7 @@ import (
 )
 
 // stream is a stream on a connection that was taken over from net/http. What an
-// idle one keeps is this, its subscription, the connection and a goroutine that
-// waits for the client to leave.
+// idle one keeps is this, its subscription and the connection.
 //
 // It has one owner at a time, who alone reads its subscription and writes to its
 // connection. That is its shard, for as long as what the client gets is in memory
@@ -31,8 +30,9 @@ type stream struct {
 	conn   net.Conn
 	raw    syscall.RawConn
 	sub    *broker.Subscription
-	// in is where what the client sends goes, which is ignored.
-	in [1]byte
+	// ignored counts the bytes that the client has sent after its request. It is
+	// departures'.
+	ignored int
 
 	// wrote is when something was last written, and the owner's; see Server.clock.
 	wrote time.Duration
@@ -90,7 +90,6 @@ func (st *stream) takeOver(c echo.Context, sub *broker.Subscription, batch broke
 		_ = conn.Close()
 		return nil
 	}
-	go st.listen()
 	go st.catchUp(func(ctx context.Context) error { return st.begin(ctx, head, batch) })
 	return nil
 }
@@ -111,27 +110,18 @@ func responseHead(h http.Header) []byte {
 // Wake implements broker.Waker.
 func (st *stream) Wake() { st.shard.wakeUp(st) }
 
-// listen waits for the client to leave.
-func (st *stream) listen() {
-	defer st.server.running.Done()
-	for range maxIgnored {
-		if _, err := st.conn.Read(st.in[:]); err != nil {
-			break
-		}
-	}
-	st.end()
-}
-
 // end closes the stream. It may be called more than once and from any goroutine.
 func (st *stream) end() {
 	cancel, first := st.shard.leave(st)
 	if !first {
 		return
 	}
+	defer st.server.running.Done()
 	if cancel != nil {
 		cancel()
 	}
 	st.sub.Close()
+	st.server.departures.forget(st)
 	_ = st.conn.Close() // its client is gone, or cut off
 }
 
@@ -165,6 +155,9 @@ func (st *stream) catchUp(work func(context.Context) error) {
 
 // begin writes the head of the response and what comes first.
 func (st *stream) begin(ctx context.Context, head []byte, batch broker.Batch) error {
+	if err := st.server.departures.watch(st); err != nil {
+		return err
+	}
 	head = appendChunk(head, func(b []byte) []byte { return st.appendOpening(b, batch) })
 	if err := st.write(head); err != nil {
 		return err
@@ -248,7 +241,7 @@ func (st *stream) finish() {
 	if half, ok := st.conn.(interface{ CloseWrite() error }); ok && err == nil {
 		err = errors.Join(half.CloseWrite(), st.conn.SetReadDeadline(time.Now().Add(lingerTime)))
 		if err == nil && !st.server.Draining() {
-			return // listen ends it
+			return // its departure ends it
 		}
 	}
 	st.end()
