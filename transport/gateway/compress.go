@@ -13,7 +13,7 @@ import (
 //
 // By that section a request without the field accepts any coding, but what sends
 // none cannot be relied on to decode one. In doubt, also where a coding is named
-// twice or its weight makes no sense, the answer is no: every client reads a stream
+// twice or the weight of gzip makes no sense, the answer is no: every client reads a stream
 // that is not compressed.
 func acceptsGzip(h http.Header) bool {
 	weights := make(map[string]float64, 3)
