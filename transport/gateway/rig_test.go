@@ -47,6 +47,7 @@ type rig struct {
 	server   *gateway.Server
 	addr     string // stays over a restart
 	url      string
+	http     *http.Client
 	nats     *nats.Conn
 	stops    []func()
 }
@@ -119,6 +120,8 @@ func (r *rig) startGateway() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.addr = l.Addr().String()
+	l, r.url, r.http = over.carry(l)
 	opts := r.opts.gateway
 	opts.Hub, opts.Publisher, opts.Status = r.hub, r.client, r.status
 	r.server = gateway.New(opts)
@@ -132,8 +135,6 @@ func (r *rig) startGateway() {
 		}
 		<-done
 	})
-	r.addr = l.Addr().String()
-	r.url = "http://" + r.addr
 }
 
 func (r *rig) status() gateway.Status {
@@ -155,7 +156,9 @@ func (r *rig) stop() {
 		r.stops = r.stops[:last]
 		f()
 	}
-	http.DefaultClient.CloseIdleConnections()
+	if r.http != nil {
+		r.http.CloseIdleConnections()
+	}
 }
 
 // restart stops everything, lets change work on the files, and starts again on
@@ -246,7 +249,7 @@ func (r *rig) request(method, path string, body string, header ...string) *http.
 // do makes a request and reads the whole answer.
 func (r *rig) do(method, path string, body string, header ...string) (*http.Response, string) {
 	r.t.Helper()
-	res, err := http.DefaultClient.Do(r.request(method, path, body, header...))
+	res, err := r.http.Do(r.request(method, path, body, header...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -291,7 +294,7 @@ func (r *rig) subscribe(query string, header ...string) *subscriber {
 func (r *rig) open(req *http.Request) *subscriber {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
-	res, err := http.DefaultClient.Do(req.WithContext(ctx))
+	res, err := r.http.Do(req.WithContext(ctx))
 	if err != nil {
 		cancel()
 		r.t.Fatal(err)

@@ -1,0 +1,227 @@
+package gateway_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// carrier is what requests come over: an application protocol of TLS, or, where it
+// has none, plain HTTP/1.1.
+type carrier struct{ name, protocol string }
+
+// over is the carrier of every rig. Tests that change it do not run in parallel.
+var over = carrier{name: "HTTP/1.1"}
+
+// carry returns the listener, the address and the client for a server behind l.
+func (c carrier) carry(l net.Listener) (net.Listener, string, *http.Client) {
+	if c.protocol == "" {
+		return l, "http://" + l.Addr().String(), &http.Client{Transport: &http.Transport{}}
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{c.protocol}}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(certificate.Leaf)
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: trusted, NextProtos: []string{c.protocol}},
+		ForceAttemptHTTP2: c.protocol == "h2",
+	}
+	return tls.NewListener(l, server), "https://" + l.Addr().String(), &http.Client{Transport: transport}
+}
+
+var certificate = newCertificate()
+
+func newCertificate() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// What net/http carries is held to the same as what is written to the connection
+// itself.
+func TestStream_Carriers(t *testing.T) {
+	tests := map[string]func(*testing.T){
+		"CorePublish":       TestStream_CorePublish,
+		"Payloads":          TestStream_Payloads,
+		"Resume":            TestStream_Resume,
+		"Gaps":              TestStream_Gaps,
+		"GapBeforeItsID":    TestStream_GapBeforeItsID,
+		"SnapshotIDs":       TestStream_SnapshotIDs,
+		"Priming":           TestStream_Priming,
+		"ResumeFromPriming": TestStream_ResumeFromPriming,
+		"QuietSubject":      TestStream_QuietSubject,
+		"LongSearch":        TestStream_LongSearch,
+		"SlowClient":        TestStream_SlowClient,
+		"WriteTimeout":      TestStream_WriteTimeout,
+		"From":              TestStream_From,
+		"Finished":          TestStream_Finished,
+		"Leaves":            TestStream_Leaves,
+		"Shutdown":          TestStream_Shutdown,
+		"ShutdownUnread":    TestStream_ShutdownUnread,
+	}
+	for _, c := range []carrier{{"TLS", "http/1.1"}, {"HTTP/2", "h2"}} {
+		t.Run(c.name, func(t *testing.T) {
+			plain := over
+			over = c
+			t.Cleanup(func() { over = plain })
+			for name, test := range tests {
+				t.Run(name, test)
+			}
+		})
+	}
+}
+
+// HTTP/1.0 has no chunks: the body goes on until the connection is closed.
+func TestStream_HTTP10(t *testing.T) {
+	r := newRig(t)
+	r.publish("events.x", "1")
+	conn := r.dial()
+	if _, err := io.WriteString(conn, "GET /v1/stream?subject=events.x&from=oldest HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || len(res.TransferEncoding) != 0 {
+		t.Errorf("%s, transfer encoding %q", res.Status, res.TransferEncoding)
+	}
+	r.publish("events.x", "2", "Ringcast-End", "true")
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !strings.Contains(string(body), "data: 1\n") || !strings.Contains(string(body), "data: 2\n") {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// dial opens a connection for a test that writes its own requests.
+func (r *rig) dial() net.Conn {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
+// The head of a response that is written by hand is what net/http would write.
+func TestStream_Head(t *testing.T) {
+	r := newRig(t)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		req := r.request(method, "/v1/stream?subject=events.x", "")
+		conn := r.dial()
+		if err := req.Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusOK || !res.ProtoAtLeast(1, 1) || !res.Close || !slices.Equal(res.TransferEncoding, []string{"chunked"}) {
+			t.Errorf("%s: %+v", method, res)
+		}
+		if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
+			t.Errorf("%s: date: %v", method, err)
+		}
+		for name, want := range map[string]string{
+			"Content-Type": "text/event-stream", "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Accept",
+		} {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", method, name, got, want)
+			}
+		}
+		_ = conn.Close()
+	}
+}
+
+// A client that leaves is noticed at once, though nothing is written to it.
+func TestStream_Leaves(t *testing.T) {
+	r := newRig(t, func(o *rigOptions) { o.gateway.Heartbeat = time.Hour })
+	var clients []*subscriber
+	for range 20 {
+		s := r.subscribe("subject=events.x")
+		s.primed()
+		clients = append(clients, s)
+	}
+	for i, s := range clients {
+		s.close()
+		r.await("the stream to end", func() bool { return r.streams() == len(clients)-1-i })
+	}
+	if n := r.hub.Subscriptions(); n != 0 {
+		t.Errorf("%d subscriptions are left", n)
+	}
+}
+
+// What a client sends after its request is ignored, within bounds.
+func TestStream_TalkativeClient(t *testing.T) {
+	r := newRig(t)
+	conn := r.dial()
+	if _, err := io.WriteString(conn, "GET /v1/stream?subject=events.x HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body := bufio.NewReader(res.Body)
+	expect := func(data string) {
+		t.Helper()
+		r.publish("events.x", data)
+		for line := ""; line != "data: "+data+"\n"; {
+			if line, err = body.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	expect("1")
+	if _, err := io.WriteString(conn, "more"); err != nil {
+		t.Fatal(err)
+	}
+	expect("2")
+	for r.streams() == 1 {
+		if _, err := conn.Write(make([]byte, 1024)); err != nil {
+			r.await("the stream to end", func() bool { return r.streams() == 0 })
+			break
+		}
+	}
+}
+
+// A shutdown does not wait for a client that does not read longer than it may.
+func TestStream_ShutdownUnread(t *testing.T) {
+	r := newRig(t, func(o *rigOptions) { o.gateway.WriteTimeout = time.Second })
+	stuck := r.subscribe("subject=events.x")
+	stuck.primed()
+	big := strings.Repeat(".", 1<<20)
+	for range 12 { // more than the socket's buffers
+		r.publish("events.x", big)
+	}
+	r.stop() // fails the test when it takes too long
+}
