@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,15 +101,16 @@ func wantsPage(accept string) bool {
 	return json > events
 }
 
-// weight reads the q parameter of a media range (RFC 9110, section 12.4.2).
+// weight reads the q parameter among a preference's (RFC 9110, section 12.4.2): from
+// 0, which what makes no sense counts as, to 1, the weight without one.
 func weight(params string) float64 {
 	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if !strings.EqualFold(name, "q") {
+		name, value, _ := strings.Cut(p, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "q") {
 			continue
 		}
-		var q float64
-		if _, err := fmt.Sscanf(value, "%f", &q); err != nil {
+		q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil || !(q >= 0 && q <= 1) {
 			return 0
 		}
 		return q
