@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"ringcast/broker"
 	"ringcast/replay"
@@ -12,10 +13,11 @@ import (
 
 // TestRing_Concurrent reads with cursors while events are appended to a ring that
 // is smaller than some of the batches: by scan and by index every reader sees
-// every matching sequence after its position, or ErrEvicted (invariants 5, 6).
+// every matching sequence after its position, or ErrEvicted, while what is pending
+// moves into the file (invariants 5, 6).
 func TestRing_Concurrent(t *testing.T) {
 	const last = 60_000
-	r := open(t, ringPath(t), replay.Options{MaxEvents: 400})
+	r := open(t, ringPath(t), replay.Options{MaxEvents: 400, WriteInterval: time.Millisecond})
 	subject := func(seq uint64) string { return fmt.Sprintf("events.%d", seq%100) }
 	var wg sync.WaitGroup
 	for _, reader := range []struct {
@@ -94,16 +96,16 @@ func TestRing_Concurrent(t *testing.T) {
 // of the stream after it as if they continued the one before (invariant 6).
 func TestRing_ConcurrentReset(t *testing.T) {
 	r := open(t, ringPath(t), replay.Options{})
-	fill := func(round int) {
+	round := func(n int) []broker.Event {
 		batch := events(1, 500)
 		for i := range batch {
 			// In every round a subject's events have other sequences.
-			batch[i].Subject = fmt.Sprintf("events.%d", (i+round)%50)
-			batch[i].Data = fmt.Append(nil, round)
+			batch[i].Subject = fmt.Sprintf("events.%d", (i+n)%50)
+			batch[i].Data = fmt.Append(nil, n)
 		}
-		mustAppend(t, r, batch)
+		return batch
 	}
-	fill(0)
+	mustAppend(t, r, round(0))
 	done := make(chan struct{}) // closed below
 	var wg sync.WaitGroup
 	for _, f := range []broker.Filter{filter(t, "events.0"), filter(t, ">")} {
@@ -128,11 +130,17 @@ func TestRing_ConcurrentReset(t *testing.T) {
 			}
 		})
 	}
-	for round := 1; round < 150; round++ {
+	for n := 1; n < 200; n++ {
+		batch := round(n)
 		if err := r.Reset(broker.ID{Stamp: broker.NoStamp}); err != nil {
 			t.Fatal(err)
 		}
-		fill(round)
+		if n%2 == 0 {
+			mustAppend(t, r, batch)
+			continue
+		}
+		mustWrite(t, r, batch[:250]) // a page is of the file and of what is pending
+		mustAppend(t, r, batch[250:])
 	}
 	close(done)
 	wg.Wait()

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -27,7 +28,7 @@ func soundFile(t testing.TB) []byte {
 	for seq := uint64(1); seq < 900; seq += 30 {
 		batch := events(seq, seq+29)
 		batch[7].Data = bytes.Repeat([]byte("large "), 2000)
-		mustAppend(t, r, batch)
+		mustWrite(t, r, batch)
 	}
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
@@ -279,7 +280,7 @@ func TestRing_CorruptWhileOpen(t *testing.T) {
 			path := ringPath(t)
 			var log bytes.Buffer
 			r := open(t, path, replay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			mustAppend(t, r, events(1, 1000))
+			mustWrite(t, r, events(1, 1000))
 			damage.do(t, path)
 			if _, err := r.Read(0, filter(t, ">"), everything); !errors.Is(err, broker.ErrCorrupt) {
 				t.Fatalf("read: %v", err)
@@ -309,6 +310,35 @@ func TestRing_CorruptWhileOpen(t *testing.T) {
 			}
 			mustBeSound(t, path)
 		})
+	}
+}
+
+// TestRing_CorruptUnwritten: where it is the commit that finds the damage, Append
+// tells of it, and what was pending can be read until the Reset (invariants 7, 8).
+func TestRing_CorruptUnwritten(t *testing.T) {
+	path := ringPath(t)
+	r := open(t, path, replay.Options{MaxEvents: 1000, WriteInterval: time.Hour})
+	mustWrite(t, r, events(1, 1000))
+	pending := events(1001, 1010)
+	mustAppend(t, r, pending)
+	overwrite(t, path, "event number 5") // to be evicted by the commit
+	if err := r.Flush(); !errors.Is(err, broker.ErrCorrupt) {
+		t.Fatalf("flush: %v", err)
+	}
+	if err := r.Append(events(1011, 1020)); !errors.Is(err, broker.ErrCorrupt) {
+		t.Fatalf("append: %v", err)
+	}
+	p, err := r.Read(1000, filter(t, ">"), everything)
+	if diff := diffEvents(pending, p.Events); err != nil || diff != "" {
+		t.Fatalf("what was pending: error %v (want, got):\n%s", err, diff)
+	}
+	if err := r.Reset(broker.ID{Seq: 900, Stamp: broker.NoStamp}); err != nil {
+		t.Fatal(err)
+	}
+	again := events(901, 1010)
+	mustWrite(t, r, again)
+	if diff := diffEvents(again, all(t, r)); diff != "" {
+		t.Fatalf("after the reset (want, got):\n%s", diff)
 	}
 }
 

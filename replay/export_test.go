@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"os"
 	"time"
 
 	"ringcast/broker"
@@ -42,6 +43,18 @@ var (
 
 // FormatVersion is the one that is written.
 const FormatVersion = formatVersion
+
+// Flush commits what is pending.
+func (r *Ring) Flush() error { return r.flush() }
+
+// File is the file as the ring has it open.
+func (r *Ring) File() *os.File { return r.store.Load().file }
+
+// MaxPending is how many events, and of what cost, may be pending.
+func (o Options) MaxPending() (events, cost int64) {
+	most := o.maxPending()
+	return most.events, most.cost
+}
 
 // Limits of one read transaction.
 const StepEvents = stepEvents

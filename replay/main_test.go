@@ -59,6 +59,15 @@ func mustAppend(t testing.TB, r *replay.Ring, batch []broker.Event) {
 	}
 }
 
+// mustWrite appends and has it in the file.
+func mustWrite(t testing.TB, r *replay.Ring, batch []broker.Event) {
+	t.Helper()
+	mustAppend(t, r, batch)
+	if err := r.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func filter(t testing.TB, subjects ...string) broker.Filter {
 	t.Helper()
 	f, err := broker.NewFilter(subjects, nil)

@@ -9,10 +9,11 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultMaxEvents    = 1_000_000
-	DefaultMaxBytes     = 256 << 20
-	DefaultMaxAge       = 24 * time.Hour
-	DefaultSyncInterval = time.Second
+	DefaultMaxEvents     = 1_000_000
+	DefaultMaxBytes      = 256 << 20
+	DefaultMaxAge        = 24 * time.Hour
+	DefaultWriteInterval = 50 * time.Millisecond
+	DefaultSyncInterval  = time.Second
 )
 
 // EventOverhead is what an event counts for against Options.MaxBytes on top of
@@ -39,10 +40,14 @@ type Options struct {
 	// 24 h). It compares the stamps of the stream's clock with this host's
 	// clock: an hour of disagreement is an hour more or less of history.
 	MaxAge time.Duration
-	// SyncInterval is how often what was appended is forced to disk (default 1 s).
-	// A killed process loses nothing. A power cut or a kernel crash loses up to
-	// this much, or leaves a file that is found damaged at the next Open; either
-	// way the ring is filled again from the stream. Shorter costs throughput.
+	// WriteInterval is how long an event may be in memory only (default 50 ms). A
+	// killed process loses up to this much of the ring and fills it again from the
+	// stream. Shorter costs throughput.
+	WriteInterval time.Duration
+	// SyncInterval is how often what was written is forced to disk (default 1 s). A
+	// power cut or a kernel crash loses up to this much, or leaves a file that is
+	// found damaged at the next Open; either way the ring is filled again from the
+	// stream. Shorter costs throughput.
 	SyncInterval time.Duration
 	// Logger is told of what needs an operator's eye: a damaged file moved
 	// aside, a full disk. Nil discards it.
@@ -54,13 +59,14 @@ type Options struct {
 
 // withDefaults returns o with every zero field replaced by its default.
 func (o Options) withDefaults() (Options, error) {
-	if o.MaxEvents < 0 || o.MaxBytes < 0 || o.MaxAge < 0 || o.SyncInterval < 0 {
-		return o, fmt.Errorf("negative limit: %d events, %d bytes, age %s, sync interval %s",
-			o.MaxEvents, o.MaxBytes, o.MaxAge, o.SyncInterval)
+	if o.MaxEvents < 0 || o.MaxBytes < 0 || o.MaxAge < 0 || o.WriteInterval < 0 || o.SyncInterval < 0 {
+		return o, fmt.Errorf("negative limit: %d events, %d bytes, age %s, write interval %s, sync interval %s",
+			o.MaxEvents, o.MaxBytes, o.MaxAge, o.WriteInterval, o.SyncInterval)
 	}
 	setDefault(&o.MaxEvents, DefaultMaxEvents)
 	setDefault(&o.MaxBytes, DefaultMaxBytes)
 	setDefault(&o.MaxAge, DefaultMaxAge)
+	setDefault(&o.WriteInterval, DefaultWriteInterval)
 	setDefault(&o.SyncInterval, DefaultSyncInterval)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

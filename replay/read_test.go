@@ -20,7 +20,7 @@ func TestRing_Read(t *testing.T) {
 		batch[i].Type = "rare"
 		want = append(want, batch[i])
 	}
-	mustAppend(t, r, batch)
+	mustWrite(t, r, batch)
 	t.Run("page_of_many_transactions", func(t *testing.T) {
 		p, err := r.Read(0, f, everything)
 		if diff := diffEvents(want, p.Events); err != nil || diff != "" || p.More || p.Position != batch[len(batch)-1].ID {
@@ -45,7 +45,7 @@ func TestRing_Read(t *testing.T) {
 				want = append(want, batch[i])
 			}
 		}
-		mustAppend(t, r, batch)
+		mustWrite(t, r, batch)
 		f, err := broker.NewFilter([]string{"quiet"}, []string{"rare"})
 		if err != nil {
 			t.Fatal(err)

@@ -13,14 +13,23 @@ import (
 	"ringcast/broker"
 )
 
-// The file, key by key:
+// The way of an event:
+//
+//	Append ──▶ pending (memory, read at once) ──commit──▶ the file
+//
+// and the file, key by key:
 //
 //	bucket  key                       value
 //	meta    "format"                  format version, 2 bytes
 //	meta    "state"                   floor, head, events, bytes, generation, CRC-32C
 //	events  sequence, 8 bytes, b.e.   record: version, flags, stamp, subject, type, data, CRC-32C
 //
-// The invariants, which the tests cite by number. At every commit:
+// A commit costs the same hundred microseconds for one event as for a hundred, so
+// they are collected: what Options.WriteInterval brings, or maxPending allows, is
+// one commit. A process that is killed loses what was pending, and reads it from
+// the stream again: the ring is a copy.
+//
+// The invariants, which the tests cite by number. In the file, at every commit:
 //
 //  1. The keys of events ascend strictly and lie above the floor; the last is
 //     the head. Without events the head is the floor.
@@ -29,13 +38,16 @@ import (
 //     the eviction and not after it.
 //  3. The events are within the limits: MaxEvents, MaxBytes, MaxAge as of that
 //     commit. The newest event stays even where it alone exceeds MaxBytes.
+//     Until the next commit the ring exceeds them by what is pending.
 //  4. What was appended is held, whole, until it is evicted, oldest first.
 //     Sequences that were never appended are holes, not gaps.
 //
 // And in memory:
 //
-//  5. Bounds, index and timeline change together, after the commit that they
-//     describe. A reader may therefore find more in the file than in the index,
+//  5. What is pending follows the file's head without a seam, and the bounds,
+//     index and timeline tell of both: they change together with pending, and
+//     with the state of the file after the commit that they describe. A reader
+//     may therefore find more in the file than it was told, which it passes over,
 //     never less, save for what lies at or below the floor of its transaction.
 //  6. A read never skips in silence: what it passes over was looked at in a
 //     transaction whose floor lay at or below the read's start, or it ends
@@ -43,27 +55,35 @@ import (
 //  7. Damage is never served and never fatal: a record that fails its checksum, a
 //     page that cannot be read, a file that is no ring: ErrCorrupt, and a
 //     Reset or an Open that begins with a fresh file.
+//  8. An event leaves pending in one of four ways: it is in the file, or below the
+//     floor, or dropped by a Reset, or the process ends. A commit that fails leaves
+//     it there; when pending is full, Append makes the commit itself, and returns
+//     why it cannot. So nothing is lost unseen, and nothing grows without bound.
 
-// Ring is the newest part of a stream in one bbolt file. It implements
-// broker.Log.
+// Ring is the newest part of a stream, in one bbolt file and, what is too new to be
+// there, in memory. It implements broker.Log.
 type Ring struct {
 	path string
 	opts Options
 
-	// write makes changes to the file one at a time: Append, Reset, the trim by
-	// age, Close. It is held over disk writes. Readers never take it.
+	// write makes changes to the file one at a time: a commit, Reset, the trim by
+	// age, Close. It is held over disk writes. Readers never take it, and Append
+	// only when pending is full.
 	write sync.Mutex
 	// store is replaced under write only, and used without a lock: a reader that
 	// has the old one finishes with it or finds it closed.
 	store atomic.Pointer[store]
 	// dirty is set by a commit and cleared by the sync that covers it.
 	dirty atomic.Bool
+	// due fires when what is pending is to be committed. It is set when pending
+	// begins.
+	due *time.Timer
 
 	// mu guards the fields below it. It is held for work in memory only, never
-	// over the disk or a send. They change under write and mu together, so the
-	// one writer may read them without mu.
+	// over the disk or a send. held.file changes under write and mu together, so
+	// who holds write may read it without mu.
 	mu     sync.RWMutex
-	state  state
+	held   contents
 	index  index
 	times  timeline
 	failed error // ErrCorrupt, until a Reset
@@ -86,14 +106,14 @@ func Open(path string, opts Options) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ring: %w", err)
 	}
-	r := &Ring{path: path, opts: opts, stop: make(chan struct{}), done: make(chan struct{})}
+	r := &Ring{path: path, opts: opts, due: newStoppedTimer(), stop: make(chan struct{}), done: make(chan struct{})}
 	r.clear()
 	s, st, err := openStore(path, opts, state{}, r.load, r.clear)
 	if err != nil {
 		return nil, fmt.Errorf("open ring: %w", err)
 	}
 	r.store.Store(s)
-	r.state = st
+	r.held.file = st
 	if err := r.trimAll(); err != nil {
 		return nil, fmt.Errorf("open ring: trim to limits: %w", errors.Join(err, s.close()))
 	}
@@ -114,33 +134,50 @@ func (r *Ring) clear() {
 	r.times = timeline{}
 }
 
-// Append implements broker.Log. It is one transaction, which also evicts: also
-// of the events given, where they exceed the limits by themselves; those are not
-// written at all. On a full disk it evicts the older half of the ring and tries
-// again, and then begins a new file. ErrBadBatch is a mistake of the caller's;
-// after any other error the ring holds what it held before, or less.
-// After ErrCorrupt it returns ErrCorrupt until Reset.
+// Append implements broker.Log. It returns once the events can be read, which is
+// before they are in the file; they are there within Options.WriteInterval. Where
+// more are pending than fit, it waits until they are written. ErrBadBatch is a
+// mistake of the caller's. After ErrCorrupt it returns ErrCorrupt until Reset. After
+// any error the ring holds what it held before, or less.
 func (r *Ring) Append(events []broker.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	r.write.Lock()
-	defer r.write.Unlock()
-	if err := r.usable(); err != nil {
-		return err
+	for {
+		added, err := r.add(events)
+		if !added && err == nil {
+			err = r.flush()
+		}
+		if err != nil {
+			return fmt.Errorf("append to ring: %w", err)
+		}
+		if added {
+			return nil
+		}
 	}
-	if err := checkBatch(r.state.head.Seq, events); err != nil {
-		return err
+}
+
+// add makes events pending. It does not where those that are leave no room, nor
+// where the ring has failed: it may be about to have another file, which flush
+// waits for.
+func (r *Ring) add(events []broker.Event) (added bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false, ErrClosed
 	}
-	err := r.commit(events)
-	if isDiskFull(err) {
-		err = r.commitInLessSpace(events, err)
+	if err := checkBatch(r.held.head().Seq, events); err != nil {
+		return false, err
 	}
-	if err != nil {
-		r.noteDamage(r.store.Load(), err)
-		return fmt.Errorf("append to ring: %w", err)
+	if r.failed != nil || !r.held.hasRoom(r.opts.maxPending(), events) {
+		return false, nil
 	}
-	return nil
+	if len(r.held.pending) == 0 {
+		r.due.Reset(r.opts.WriteInterval)
+	}
+	r.held.add(events)
+	r.indexLocked(events)
+	return true, nil
 }
 
 // checkBatch verifies that events can follow head.
@@ -162,76 +199,8 @@ func checkBatch(head uint64, events []broker.Event) error {
 	return nil
 }
 
-// change is what one transaction did, for publish to repeat in memory.
-type change struct {
-	state   state
-	cleared bool // everything held before was evicted
-	evicted evicted
-	added   []broker.Event
-}
-
-// commit appends and evicts in one transaction. The write lock is held.
-func (r *Ring) commit(events []broker.Event) error {
-	var c change
-	err := r.store.Load().update(func(tx *bbolt.Tx) error {
-		var err error
-		if c, err = r.makeRoom(tx, events); err != nil {
-			return err
-		}
-		if err := putEvents(tx, c.added); err != nil {
-			return err
-		}
-		return putState(tx, c.state)
-	})
-	if err != nil {
-		return err
-	}
-	r.publish(c)
-	return nil
-}
-
-func putEvents(tx *bbolt.Tx, events []broker.Event) error {
-	size := 0
-	for i := range events {
-		size += recordSize(&events[i])
-	}
-	// bbolt keeps the values until the commit, so they share one buffer.
-	values, key := make([]byte, 0, size), make([]byte, 0, keySize)
-	bucket := tx.Bucket(bucketEvents)
-	bucket.FillPercent = fillPercent
-	for i := range events {
-		start := len(values)
-		key = appendKey(key[:0], events[i].ID.Seq)
-		values = appendRecord(values, key, &events[i])
-		if err := bucket.Put(key, values[start:]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// publish makes a committed change visible.
-func (r *Ring) publish(c change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.cleared {
-		r.clear()
-	}
-	for subject := range c.evicted.subjects {
-		r.index.evict(subject)
-	}
-	r.times.evict(c.state.floor.Seq)
-	for i := range c.added {
-		e := &c.added[i]
-		r.index.add([]byte(e.Subject), e.ID, e.End)
-		r.times.add(e.ID)
-	}
-	r.state = c.state
-	r.dirty.Store(true)
-}
-
 // Reset implements broker.Log. After ErrCorrupt it moves the damaged file aside,
-// as Open does, and begins a fresh one.
+// as Open does, and begins a fresh one. What is pending is dropped.
 func (r *Ring) Reset(at broker.ID) error {
 	r.write.Lock()
 	defer r.write.Unlock()
@@ -239,20 +208,25 @@ func (r *Ring) Reset(at broker.ID) error {
 	if errors.Is(err, ErrClosed) {
 		return err
 	}
-	next := state{floor: at, head: at, generation: r.state.generation + 1}
+	c := change{state: r.emptyAt(at), cleared: true, settled: len(r.look().pending)}
 	if err == nil {
 		err = r.store.Load().update(func(tx *bbolt.Tx) error {
-			return errors.Join(dropEvents(tx), putState(tx, next))
+			return errors.Join(dropEvents(tx), putState(tx, c.state))
 		})
 		if err == nil {
-			r.publish(change{state: next, cleared: true})
+			r.publish(c)
 			return nil
 		}
 	}
-	if err := r.recreate(next, err); err != nil {
+	if err := r.recreate(c, err); err != nil {
 		return fmt.Errorf("reset ring: %w", err)
 	}
 	return nil
+}
+
+// emptyAt returns the state of the ring when it begins anew. The write lock is held.
+func (r *Ring) emptyAt(at broker.ID) state {
+	return state{floor: at, head: at, generation: r.held.file.generation + 1}
 }
 
 // dropEvents evicts all events at once.
@@ -264,10 +238,10 @@ func dropEvents(tx *bbolt.Tx) error {
 	return err
 }
 
-// recreate begins a fresh file that stands at next, because of cause. A damaged
-// file is moved aside; one that does not fit the disk is removed, for its space
-// is what is missing. The write lock is held.
-func (r *Ring) recreate(next state, cause error) error {
+// recreate begins a fresh file in which there is nothing yet, as c says, because of
+// cause. A damaged file is moved aside; one that does not fit the disk is removed,
+// for its space is what is missing. The write lock is held.
+func (r *Ring) recreate(c change, cause error) error {
 	r.fail(asCorrupt(cause)) // for those who read meanwhile
 	old := r.store.Load()
 	var err error
@@ -284,23 +258,30 @@ func (r *Ring) recreate(next state, cause error) error {
 		return r.fail(asCorrupt(err))
 	}
 	none := func(*record) error { return nil }
-	s, st, err := openStore(r.path, r.opts, next, none, func() {})
+	s, _, err := openStore(r.path, r.opts, c.state, none, func() {})
 	if err != nil {
 		return r.fail(asCorrupt(err))
 	}
 	r.store.Store(s)
-	r.publish(change{state: st, cleared: true})
+	r.publish(c)
 	r.mu.Lock()
 	r.failed = nil
 	r.mu.Unlock()
 	return nil
 }
 
+// look returns what the ring holds.
+func (r *Ring) look() contents {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.held
+}
+
 // Bounds implements broker.Log. It does not touch the disk.
 func (r *Ring) Bounds() broker.Bounds {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.state.bounds()
+	return r.held.bounds()
 }
 
 // Stats describes a ring.
@@ -320,7 +301,7 @@ type Stats struct {
 // Stats returns the ring's present figures. FileSize is 0 where it cannot be read.
 func (r *Ring) Stats() Stats {
 	r.mu.RLock()
-	st, subjects := r.state, r.index.subjects()
+	st, subjects := r.held.state(), r.index.subjects()
 	r.mu.RUnlock()
 	s := Stats{
 		Bounds: st.bounds(), Events: st.events, Bytes: st.bytes, Cost: st.cost(), Subjects: subjects,
@@ -332,8 +313,9 @@ func (r *Ring) Stats() Stats {
 	return s
 }
 
-// Close syncs and closes the file, once reads that have begun have ended. Further
-// calls return ErrClosed, as do Append, Reset and the reads that touch the file.
+// Close commits what is pending, syncs and closes the file, once reads that have
+// begun have ended. Further calls return ErrClosed, as do Append, Reset and the
+// reads that do not only look at the index.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	closed := r.closed
@@ -346,12 +328,17 @@ func (r *Ring) Close() error {
 	<-r.done
 	r.write.Lock()
 	defer r.write.Unlock()
+	var err error
+	if r.failed == nil {
+		err = r.writePending()
+	}
 	s := r.store.Load()
 	if r.failed != nil {
 		s.abandon(r.failed)
-		return nil
+	} else {
+		err = errors.Join(err, s.close())
 	}
-	if err := s.close(); err != nil {
+	if err != nil {
 		return fmt.Errorf("close ring: %w", err)
 	}
 	return nil

@@ -2,15 +2,9 @@ package replay
 
 import (
 	"errors"
-	"fmt"
 	"iter"
-	"os"
-	"strings"
-	"syscall"
-	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ringcast/broker"
 )
@@ -78,17 +72,18 @@ func (st *state) drop(oldest broker.ID, size int64) {
 	st.bytes -= size
 }
 
-// makeRoom evicts so that events fit the limits together with what is left, and
-// returns the change that putting its added events will complete.
+// makeRoom evicts from the file so that the pending events fit the limits together
+// with what is left, and returns the change that putting its added events will
+// complete: some of them or all, where they exceed the limits by themselves.
 func (r *Ring) makeRoom(tx *bbolt.Tx, events []broker.Event) (change, error) {
-	lim, next := r.limits(), r.state
+	lim, next := r.limits(), r.held.file
 	batch := state{}
 	for i := range events {
 		batch.events++
 		batch.bytes += int64(events[i].Size())
 	}
 	next.head = events[len(events)-1].ID
-	c := change{added: events}
+	c := change{added: events, settled: len(events)}
 	if lim.exceeded(&batch) { // not even the batch fits: no need to look at what it replaces
 		c.cleared = true
 		next.events, next.bytes = batch.events, batch.bytes
@@ -152,14 +147,14 @@ func remove(tx *bbolt.Tx, c *change) error {
 	return nil
 }
 
-// evictOldest evicts, in one transaction, for as long as evict says so, and
-// returns how many events that were. The write lock is held.
+// evictOldest evicts from the file, in one transaction, for as long as evict says
+// so, and returns how many events that were. The write lock is held.
 func (r *Ring) evictOldest(evict func(*state, broker.ID) bool) (int, error) {
 	var c change
 	err := r.store.Load().update(func(tx *bbolt.Tx) error {
-		c = change{state: r.state}
+		c = change{state: r.held.file}
 		var err error
-		if c.evicted, err = collect(tx, &c.state, r.state.events, evict); err != nil || len(c.evicted.seqs) == 0 {
+		if c.evicted, err = collect(tx, &c.state, r.held.file.events, evict); err != nil || len(c.evicted.seqs) == 0 {
 			return errors.Join(err, errNothing)
 		}
 		return errors.Join(remove(tx, &c), putState(tx, c.state))
@@ -192,105 +187,6 @@ func (r *Ring) trimAll() error {
 	for {
 		if n, err := r.trim(); err != nil || n == 0 {
 			return err
-		}
-	}
-}
-
-// isDiskFull reports whether err says that there is no space for a write.
-func isDiskFull(err error) bool {
-	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
-		return true
-	}
-	for _, full := range [...]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		// Where it grows the file, bbolt keeps only the text of the error.
-		if errors.Is(err, full) || err != nil && strings.Contains(err.Error(), full.Error()) {
-			return true
-		}
-	}
-	return false
-}
-
-// commitInLessSpace commits events after the disk was full: without the older
-// half of the ring, and if that does not help in a new file.
-func (r *Ring) commitInLessSpace(events []broker.Event, cause error) error {
-	half := (r.state.events + 1) / 2
-	_, err := r.evictOldest(func(st *state, _ broker.ID) bool { return st.events > half })
-	if err == nil {
-		r.opts.Logger.Warn("disk is full: evicted the older half of the ring",
-			"file", r.path, "events", r.state.events, "error", cause)
-		err = r.commit(events)
-	}
-	if !isDiskFull(err) {
-		return err
-	}
-	at := r.state.head
-	r.opts.Logger.Warn("disk is full: the ring begins a new file", "file", r.path, "at", at.String(), "error", err)
-	next := state{floor: at, head: at, generation: r.state.generation + 1}
-	if err := r.recreate(next, err); err != nil {
-		return err
-	}
-	if err := r.commit(events); err != nil {
-		return fmt.Errorf("in a new file: %w", err)
-	}
-	return nil
-}
-
-// maintain syncs and trims by age until Close.
-func (r *Ring) maintain() {
-	defer close(r.done)
-	sync := time.NewTicker(r.opts.SyncInterval)
-	defer sync.Stop()
-	age := time.NewTicker(ageInterval(r.opts.MaxAge))
-	defer age.Stop()
-	syncs := true
-	for {
-		select {
-		case <-r.stop:
-			return
-		case <-sync.C:
-			syncs = r.sync(syncs)
-		case <-age.C:
-			r.trimByAge()
-		}
-	}
-}
-
-// ageInterval is how late an idle ring may be to evict.
-func ageInterval(maxAge time.Duration) time.Duration {
-	return min(max(maxAge/10, 100*time.Millisecond), time.Minute)
-}
-
-// sync forces what was committed to disk, and returns whether that works. It
-// says so when it no longer does, once.
-func (r *Ring) sync(works bool) bool {
-	if !r.dirty.Swap(false) {
-		return works
-	}
-	err := r.store.Load().file.Sync() // not under a lock: a sync may take seconds
-	if errors.Is(err, os.ErrClosed) {
-		return works // the file was replaced, and the new one is dirty by itself
-	}
-	if err != nil && works {
-		r.opts.Logger.Warn("ring file cannot be synced: a power cut may damage it", "file", r.path, "error", err)
-	}
-	return err == nil
-}
-
-// trimByAge evicts what is too old, a chunk at a time so that Append can come in
-// between.
-func (r *Ring) trimByAge() {
-	for n := 1; n > 0; {
-		r.write.Lock()
-		err := r.usable()
-		if err == nil {
-			if n, err = r.trim(); err != nil {
-				r.noteDamage(r.store.Load(), err)
-				r.opts.Logger.Warn("ring could not be trimmed", "file", r.path, "error", err)
-			}
-		}
-		r.write.Unlock()
-		if err != nil {
-			return
 		}
 	}
 }
