@@ -42,12 +42,8 @@ func (s *suite) chart() string {
 // drawGroup draws a row from y down and returns where the next begins.
 func (s *suite) drawGroup(b *strings.Builder, r row, y int) int {
 	f := r.figures[0]
-	better := "shorter is better"
-	if f.more {
-		better = "longer is better"
-	}
 	text(b, 12, y, `font-weight="600"`, r.work)
-	text(b, 12, y+15, `fill="#5f6368"`, fmt.Sprintf("%s (%s)", f.name, better))
+	text(b, 12, y+15, `fill="#5f6368"`, f.name+f.better("shorter", "longer"))
 	y += 24
 	greatest := s.greatest(r)
 	for _, server := range r.servers {

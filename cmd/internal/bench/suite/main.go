@@ -12,10 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-
-	"ringcast/cmd/internal/bench"
 )
 
 func main() {
@@ -24,7 +24,7 @@ func main() {
 	var s suite
 	flag.IntVar(&s.Runs, "runs", 5, "how often everything is measured; the medians are reported")
 	flag.IntVar(&s.Seconds, "seconds", 5, "how long each measurement takes")
-	flag.StringVar(&s.only, "only", "", "the one row to measure")
+	flag.StringVar(&s.only, "only", "", "the rows to measure, by name with commas; the figures are printed only")
 	flag.StringVar(&s.Note, "note", "", "a remark for the results page")
 	flag.StringVar(&s.ringcast, "ringcast", "bin/ringcast", "the program")
 	flag.StringVar(&s.floor, "floor", "bin/bench/floor", "the floor")
@@ -51,10 +51,13 @@ type suite struct {
 	Machine machine   `json:"machine"`
 	Note    string    `json:"note,omitempty"`
 	// Results are by row and server, one for each run.
-	Results map[string]map[string][]*bench.Result `json:"results"`
+	Results map[string]map[string][]*sample `json:"results"`
+	// Failures say what could not be measured.
+	Failures []string `json:"failures,omitempty"`
 
 	only, out                         string
 	ringcast, floor, nchan, nchanConf string
+	ring                              *fullRing // nil until it is needed
 }
 
 func (s *suite) run(ctx context.Context) error {
@@ -66,48 +69,52 @@ func (s *suite) run(ctx context.Context) error {
 		return err
 	}
 	s.Began = time.Now().UTC().Truncate(time.Second)
-	s.Results = make(map[string]map[string][]*bench.Result)
+	s.Results = make(map[string]map[string][]*sample)
+	defer s.removeRing()
 	for n := 1; n <= s.Runs; n++ {
 		for _, r := range rows {
-			if s.only != "" && s.only != r.name {
+			if s.only != "" && !slices.Contains(strings.Split(s.only, ","), r.name) {
 				continue
 			}
 			if err := s.measureRow(ctx, n, r); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+				return err
 			}
 		}
 	}
-	return s.write()
-}
-
-func (s *suite) measureRow(ctx context.Context, run int, r row) error {
-	for _, server := range r.servers {
-		result, err := s.measure(ctx, r, server)
-		if err != nil {
-			return fmt.Errorf("%s: %w", server, err)
-		}
-		if s.Results[r.name] == nil {
-			s.Results[r.name] = make(map[string][]*bench.Result)
-		}
-		s.Results[r.name][server] = append(s.Results[r.name][server], result)
-		fmt.Fprintf(os.Stderr, "run %d of %d: %-12s %-10s %s\n", run, s.Runs, r.name, server, r.summary(result))
+	if err := s.write(); err != nil {
+		return err
+	}
+	if len(s.Failures) > 0 {
+		return fmt.Errorf("could not measure everything:\n%s", strings.Join(s.Failures, "\n"))
 	}
 	return nil
 }
 
-// measure measures one server, fresh and on its own.
-func (s *suite) measure(ctx context.Context, r row, name string) (*bench.Result, error) {
-	dir, err := os.MkdirTemp("", "ringcast-bench-")
-	if err != nil {
-		return nil, err
+// measureRow measures every server of a row. What fails is noted: a quarter of an
+// hour of other figures is not thrown away for it.
+func (s *suite) measureRow(ctx context.Context, run int, r row) error {
+	measure := r.measure
+	if measure == nil {
+		measure = (*suite).measureFresh
 	}
-	defer os.RemoveAll(dir)
-	server, err := s.start(ctx, name, dir, r)
-	if err != nil {
-		return nil, fmt.Errorf("start: %w", err)
+	for _, server := range r.servers {
+		sm, err := measure(s, ctx, r, server)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		line := fmt.Sprintf("run %d of %d: %-12s %-10s ", run, s.Runs, r.name, server)
+		if err != nil {
+			s.Failures = append(s.Failures, fmt.Sprintf("%s, %s, run %d: %v", r.work, server, run, err))
+			fmt.Fprintln(os.Stderr, line+"failed:", err)
+			continue
+		}
+		if s.Results[r.name] == nil {
+			s.Results[r.name] = make(map[string][]*sample)
+		}
+		s.Results[r.name][server] = append(s.Results[r.name][server], sm)
+		fmt.Fprintln(os.Stderr, line+r.summary(sm))
 	}
-	defer server.stop()
-	return s.bench(ctx, server, r)
+	return nil
 }
 
 // rewrite writes everything from the raw results.
@@ -123,7 +130,7 @@ func (s *suite) rewrite(context.Context) error {
 }
 
 // write writes the raw results, the page and the chart, and prints the tables. A
-// single row is printed only: it is no result to keep.
+// part of the rows is printed only: it is no result to keep.
 func (s *suite) write() error {
 	fmt.Print(s.tables())
 	if s.only != "" {

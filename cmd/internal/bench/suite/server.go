@@ -23,7 +23,9 @@ import (
 // server is a running process.
 type server struct {
 	name, url, nats string // nats is empty where it is published to over HTTP
+	ringEvents      int    // in Ringcast's ring, when it was ready
 	cmd             *exec.Cmd
+	log             *bytes.Buffer // of nchan; to be read once it has stopped
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
@@ -39,13 +41,25 @@ func (s *server) stop() {
 	_ = s.cmd.Wait() // it was signalled
 }
 
+// longestLog is how much of a server's log is kept.
+const longestLog = 300
+
+// said returns the beginning of what a server that has stopped has logged.
+func (s *server) said() string {
+	if s.log == nil {
+		return ""
+	}
+	text := strings.Join(strings.Fields(s.log.String()), " ")
+	return text[:min(len(text), longestLog)]
+}
+
 // start starts a server with its data in dir.
 func (s *suite) start(ctx context.Context, name, dir string, r row) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	switch name {
 	case ringcastServer:
-		return s.startRingcast(ctx, dir)
+		return s.startRingcast(ctx, dir, r.serve...)
 	case nchanServer:
 		return s.startNchan(ctx, dir, r.workers)
 	case jetstreamServer:
@@ -55,28 +69,46 @@ func (s *suite) start(ctx context.Context, name, dir string, r row) (*server, er
 	}
 }
 
-// startRingcast starts it with its default settings, but for ports and the folder.
-func (s *suite) startRingcast(ctx context.Context, dir string) (*server, error) {
-	cmd := exec.Command(s.ringcast, "serve", "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--data-dir", dir, "--log-format", "json")
+// startRingcast starts it with its default settings, but for ports, the folder and
+// the given flags.
+func (s *suite) startRingcast(ctx context.Context, dir string, flags ...string) (*server, error) {
+	sv, log, err := s.execRingcast(dir, append([]string{"--listen", "127.0.0.1:0"}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	return sv, sv.readReadyLine(ctx, log)
+}
+
+// execRingcast starts it and returns its log, which has to be read.
+func (s *suite) execRingcast(dir string, flags ...string) (*server, io.Reader, error) {
+	cmd := exec.Command(s.ringcast, append([]string{"serve", "--nats-listen", "127.0.0.1:0", "--data-dir", dir, "--log-format", "json"}, flags...)...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	sv := &server{name: ringcastServer, cmd: cmd}
-	line, err := sv.awaitLine(ctx, log, `"ringcast is ready"`)
+	return &server{name: ringcastServer, cmd: cmd}, log, nil
+}
+
+// readReadyLine awaits the line in which Ringcast says where everything is. Without
+// one the server is stopped.
+func (s *server) readReadyLine(ctx context.Context, log io.Reader) error {
+	line, err := s.awaitLine(ctx, log, `"ringcast is ready"`)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var ready struct{ URL, NATS string }
+	var ready struct {
+		URL, NATS  string
+		RingEvents int `json:"ring_events"`
+	}
 	if err := json.Unmarshal([]byte(line), &ready); err != nil {
-		sv.stop()
-		return nil, err
+		s.stop()
+		return fmt.Errorf("read the ready line: %w", err)
 	}
-	sv.url, sv.nats = ready.URL, ready.NATS
-	return sv, nil
+	s.url, s.nats, s.ringEvents = ready.URL, ready.NATS, ready.RingEvents
+	return nil
 }
 
 func (s *suite) startFloor(ctx context.Context, name string, args ...string) (*server, error) {
@@ -130,16 +162,15 @@ func (s *suite) startNchan(ctx context.Context, dir string, workers int) (*serve
 	if err := s.writeNchanConf(dir, address, workers); err != nil {
 		return nil, err
 	}
-	var log bytes.Buffer
 	cmd := exec.Command(nginx, "-p", dir, "-c", "nginx.conf", "-e", "stderr")
-	cmd.Stderr = &log
+	sv := &server{name: nchanServer, url: "http://" + address, cmd: cmd, log: new(bytes.Buffer)}
+	cmd.Stderr = sv.log
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	sv := &server{name: nchanServer, url: "http://" + address, cmd: cmd}
 	if err := awaitListening(ctx, address); err != nil {
 		sv.stop()
-		return nil, fmt.Errorf("%w: %s", err, log.String())
+		return nil, fmt.Errorf("%w: %s", err, sv.said())
 	}
 	return sv, nil
 }
@@ -187,11 +218,10 @@ func awaitListening(ctx context.Context, address string) error {
 	}
 }
 
-// bench runs `ringcast bench` against a server. That events were lost is in the
-// result.
-func (s *suite) bench(ctx context.Context, sv *server, r row) (*bench.Result, error) {
+// bench runs `ringcast bench`. That events were lost is in the result.
+func (s *suite) bench(ctx context.Context, flags []string) (*bench.Result, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.ringcast, append([]string{"bench"}, r.flags(sv, s.Seconds)...)...)
+	cmd := exec.CommandContext(ctx, s.ringcast, append([]string{"bench"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	failed := cmd.Run()
 	var result bench.Result
