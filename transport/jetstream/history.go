@@ -18,7 +18,7 @@ const (
 	// maxPull bounds one request for messages; a page that wants more is shorter
 	// than it could be.
 	maxPull = 1000
-	// maxPageBytes bounds a page whatever its caller would take.
+	// maxPageBytes bounds an answer whatever its caller would take.
 	maxPageBytes = 8 << 20
 	// getParallel is how many messages of one Get are on the way at a time.
 	getParallel = 8
@@ -33,18 +33,24 @@ type HistoryOptions struct {
 	Concurrency int
 	// Timeout bounds one question, waiting included. Default: 10 s.
 	Timeout time.Duration
+	// CacheBytes bounds what is kept in memory of events that were read ahead, for
+	// whoever reads them next. Less makes readers that are behind the ring, above all
+	// many of them, ask the stream more often. Default: 32 MiB.
+	CacheBytes int
 }
 
 // History answers from the stream itself what is older than the ring. It
 // implements broker.History, where its methods are described.
 //
-// Memory: at most Concurrency pages of at most 8 MiB, or of one event that is
-// larger.
+// Memory: CacheBytes, and at most Concurrency answers of at most 8 MiB or the server's
+// max_payload, whichever is more.
 type History struct {
 	c       *Client
 	stream  string
 	timeout time.Duration
 	slots   chan struct{} // one token for each question under way
+	cache   cache
+	looks   looks
 }
 
 var _ broker.History = (*History)(nil)
@@ -57,27 +63,50 @@ func NewHistory(c *Client, opt HistoryOptions) *History {
 	if opt.Timeout <= 0 {
 		opt.Timeout = defaultHistoryTimeout
 	}
-	return &History{c: c, stream: opt.Stream, timeout: opt.Timeout, slots: make(chan struct{}, opt.Concurrency)}
+	if opt.CacheBytes <= 0 {
+		opt.CacheBytes = defaultCacheBytes
+	}
+	return &History{
+		c:       c,
+		stream:  opt.Stream,
+		timeout: opt.Timeout,
+		slots:   make(chan struct{}, opt.Concurrency),
+		cache:   cache{maxBytes: opt.CacheBytes},
+	}
 }
 
 // ask runs one question within the bounds of concurrency and time, and sorts
 // its error.
 func (h *History) ask(ctx context.Context, verb string, question func(context.Context) error) error {
+	return h.within(ctx, verb, func(ctx context.Context) error {
+		return h.withSlot(ctx, func() error { return question(ctx) })
+	})
+}
+
+// within answers within the bounds of time and of the connection's life, and sorts the
+// error.
+func (h *History) within(ctx context.Context, verb string, answer func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, h.timeout, errAskTimeout)
 	defer cancel()
 	ctx, cancelLive := h.c.whileConnected(ctx)
 	defer cancelLive()
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return unavailable(ctx, verb, context.Cause(ctx))
-	}
-	err := question(ctx)
+	err := answer(ctx)
 	if errors.Is(err, broker.ErrTooMany) {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	return unavailable(ctx, verb, h.c.redact.err(err))
+}
+
+// withSlot runs a question when fewer than the bound are under way. One question must
+// not wait for another within.
+func (h *History) withSlot(ctx context.Context, question func() error) error {
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return question()
 }
 
 // Bounds implements broker.History.
@@ -97,99 +126,37 @@ func (h *History) bounds(ctx context.Context) (broker.Bounds, error) {
 	return broker.Bounds{Floor: floorOf(info.State), Head: headOf(info.State)}, nil
 }
 
-// Read implements broker.History.
-func (h *History) Read(ctx context.Context, after, upTo uint64, f broker.Filter, lim broker.Limits) (p broker.Page, floor broker.ID, err error) {
-	err = h.ask(ctx, "read stream", func(ctx context.Context) error {
-		if p, err = h.read(ctx, after, upTo, f, lim); err != nil {
-			return err
-		}
-		// After the page: what retention took while it was read shows.
-		bounds, err := h.bounds(ctx)
-		floor = bounds.Floor
-		return err
-	})
-	if err != nil {
-		return broker.Page{}, broker.ID{}, err
-	}
-	return p, floor, nil
-}
-
-func (h *History) read(ctx context.Context, after, upTo uint64, f broker.Filter, lim broker.Limits) (broker.Page, error) {
-	complete := broker.Page{Position: broker.ID{Seq: upTo, Stamp: broker.NoStamp}}
-	if after >= upTo {
-		return complete, nil
-	}
-	s, err := h.c.openScan(ctx, h.stream, jetstream.ConsumerConfig{
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:    after + 1,
-		FilterSubjects: disjoint(f.Subjects()),
-	})
-	if err != nil {
-		return broker.Page{}, err
-	}
-	defer s.close()
-	if s.pending == 0 {
-		return complete, nil
-	}
-
-	page := pageBuilder{upTo: upTo, filter: f, lim: lim}
-	page.lim.Bytes = min(lim.Bytes, maxPageBytes)
-	n := maxPull
-	if len(f.Types()) == 0 {
-		n = min(n, lim.Events+1) // one more tells whether there is more
-	}
-	done, err := s.pull(ctx, n, page.lim.Bytes, page.add)
-	if err != nil {
-		return broker.Page{}, err
-	}
-	if done || page.passed {
-		complete.Events = page.events
-		return complete, nil
-	}
-	if page.position.Seq == 0 {
-		return broker.Page{}, errors.New("the server delivered no message of those that it has")
-	}
-	return broker.Page{Events: page.events, Position: page.position, More: true}, nil
-}
-
-// pageBuilder collects the events of a page.
-type pageBuilder struct {
-	upTo   uint64
-	filter broker.Filter
-	lim    broker.Limits
-
-	events   []broker.Event
-	bytes    int
-	position broker.ID // of the last message looked at
-	passed   bool      // a message beyond upTo was seen
-}
-
-// add looks at the next message and reports whether another one is wanted.
-func (p *pageBuilder) add(m scanned) bool {
-	e := m.event
-	if e.ID.Seq > p.upTo {
-		p.passed = true
-		return false
-	}
-	if p.filter.MatchesSubject(e.Subject) && p.filter.MatchesType(e.Type) {
-		full := len(p.events) >= p.lim.Events || len(p.events) > 0 && p.bytes+e.Size() > p.lim.Bytes
-		if full {
-			return false
-		}
-		p.events = append(p.events, e)
-		p.bytes += e.Size()
-	}
-	p.position = e.ID
-	return true
-}
-
 // At implements broker.History.
 func (h *History) At(ctx context.Context, seq uint64) (id broker.ID, ok bool, err error) {
 	if seq == 0 {
 		return broker.ID{}, false, nil
 	}
-	e, ok, err := h.get(ctx, "look up event", msgGetRequest{Seq: seq})
-	return e.ID, ok, err
+	err = h.within(ctx, "look up event", func(ctx context.Context) error {
+		id, ok, err = h.at(ctx, seq)
+		return err
+	})
+	return id, ok && err == nil, err
+}
+
+// at takes what was read from the stream when a look tells that it holds it still: looks
+// are shared, and do not bring the event along.
+func (h *History) at(ctx context.Context, seq uint64) (id broker.ID, ok bool, err error) {
+	if id, generation, ok := h.cache.at(seq); ok {
+		k, err := h.look(ctx)
+		if err != nil {
+			return broker.ID{}, false, err
+		}
+		if k.generation == generation && k.floor.Seq < seq {
+			return id, true, nil
+		}
+	}
+	err = h.withSlot(ctx, func() error {
+		var e broker.Event
+		e, ok, err = h.c.getMsg(ctx, h.stream, msgGetRequest{Seq: seq})
+		id = e.ID
+		return err
+	})
+	return id, ok, err
 }
 
 // LastOf implements broker.History.

@@ -44,6 +44,9 @@ func readAll(t testing.TB, h *jetstream.History, after, upTo uint64, f broker.Fi
 		if p.More && p.Position.Seq <= after {
 			t.Fatalf("position %s after %d: no progress", p.Position, after)
 		}
+		if p.More && p.Position.Stamp == broker.NoStamp {
+			t.Fatalf("position %s cannot be verified", p.Position)
+		}
 		if !p.More && p.Position != (broker.ID{Seq: upTo, Stamp: broker.NoStamp}) {
 			t.Fatalf("a complete page is at %s, want %d", p.Position, upTo)
 		}
@@ -367,7 +370,7 @@ func TestHistory_unavailable(t *testing.T) {
 			}
 		})
 	})
-	t.Run("stream_gone", func(t *testing.T) {
+	t.Run("streamgone", func(t *testing.T) {
 		if err := js.DeleteStream(testContext(t), streamName); err != nil {
 			t.Fatal(err)
 		}
@@ -403,9 +406,9 @@ func TestHistory_Concurrency(t *testing.T) {
 	publish(t, c, "events.a", "a", 200)
 	const bound = 2
 	h := jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName, Concurrency: bound})
-	f := filter(t, []string{"events.>"})
 
-	// Each Read has one consumer while it lasts: their number is what is bounded.
+	// A question for a page has one consumer while it lasts: their number is what is
+	// bounded. Each reader has a filter of its own, so that none shares another's page.
 	stream := mustStream(t, js)
 	stop, watched := make(chan struct{}), make(chan int)
 	go func() {
@@ -424,9 +427,10 @@ func TestHistory_Concurrency(t *testing.T) {
 		}
 	}()
 	var wg sync.WaitGroup
-	for range 10 * bound {
+	for i := range 10 * bound {
 		wg.Go(func() {
-			for range 10 {
+			for j := range 10 {
+				f := filter(t, []string{"events.>"}, broker.DefaultType, fmt.Sprintf("reader-%d-%d", i, j))
 				if p, _, err := h.Read(testContext(t), 0, 200, f, broker.Limits{Events: 500, Bytes: 1 << 20}); err != nil || len(p.Events) != 200 {
 					t.Errorf("%d events, %v", len(p.Events), err)
 				}

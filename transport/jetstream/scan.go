@@ -125,7 +125,8 @@ func (s *scan) pull(ctx context.Context, n, maxBytes int, f func(scanned) bool) 
 }
 
 func (s *scan) pullOnce(ctx context.Context, n, maxBytes int, f func(scanned) bool) (done bool, err error) {
-	sub, err := s.c.nc.SubscribeSync(s.c.nc.NewInbox())
+	// SubscribeSync would make room for 65,536 messages: half a MiB for each pull.
+	sub, err := s.c.nc.ChanSubscribe(s.c.nc.NewInbox(), make(chan *nats.Msg, n+1))
 	if err != nil {
 		return false, err
 	}
