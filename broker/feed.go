@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // feed is all subscriptions of one filter. An event is matched once for all of them,
@@ -97,9 +98,10 @@ func (f Filter) key() string {
 // position]. It does not change, so that every subscription of the feed that stands
 // at after can have it, with the bytes that were made of it.
 type run struct {
-	feed  *feed
-	epoch uint64
-	lim   Limits
+	feed     *feed
+	epoch    uint64
+	lim      Limits
+	conflate time.Duration
 
 	after    uint64
 	events   []*Delivery
@@ -108,6 +110,13 @@ type run struct {
 	// a type that the filter leaves out.
 	ends bool
 
+	// made, rest and end are of a page of a round, which events is: when it was made,
+	// by the hub's clock, the sequences of the pages after it, and where the round
+	// ends.
+	made time.Duration
+	rest []uint64
+	end  ID
+
 	encoded [Encodings]atomic.Pointer[[]byte]
 }
 
@@ -115,22 +124,37 @@ type run struct {
 // may displace another, which is then read anew.
 const runSlots = 256
 
-// run returns what the tail holds after a position, in the given epoch; nil where
-// the log has to be asked.
-func (h *Hub) run(f *feed, after ID, epoch uint64, lim Limits) *run {
-	if f.size.Load() == 1 {
-		return h.tail.read(after, f.filter, lim)
-	}
-	slot := &h.runs[(f.number*0x9e3779b97f4a7c15+after.Seq)%runSlots]
-	if r := slot.Load(); r != nil && r.feed == f && r.after == after.Seq && r.epoch == epoch && r.lim == lim {
+// readRun returns what the tail holds after the position; nil where the log has to
+// be asked.
+func (s *Subscription) readRun() *run {
+	slot := s.hub.runSlot(s.feed, s.position.Seq)
+	if r := slot.Load(); r.suits(s) {
 		return r
 	}
-	r := h.tail.read(after, f.filter, lim)
-	if r != nil && r.position.Seq > after.Seq { // or it would hide what comes next
-		r.feed, r.epoch, r.lim = f, epoch, lim
-		slot.Store(r)
+	r := s.hub.tail.read(s.position, s.req.Filter, s.req.Page)
+	if r != nil {
+		s.share(slot, r)
 	}
 	return r
+}
+
+func (h *Hub) runSlot(f *feed, after uint64) *atomic.Pointer[run] {
+	return &h.runs[(f.number*0x9e3779b97f4a7c15+after)%runSlots]
+}
+
+// suits reports whether the subscription can read the run. A nil run suits none.
+func (r *run) suits(s *Subscription) bool {
+	return r != nil && r.feed == s.feed && r.after == s.position.Seq && r.epoch == s.epoch &&
+		r.lim == s.req.Page && r.conflate == s.req.Conflate
+}
+
+// share keeps a run for the other subscriptions of the feed, where there are any. A
+// run that leads nowhere is not kept: it would hide what comes next.
+func (s *Subscription) share(slot *atomic.Pointer[run], r *run) {
+	if s.feed.size.Load() > 1 && r.position.Seq > r.after {
+		r.feed, r.epoch, r.lim, r.conflate = s.feed, s.epoch, s.req.Page, s.req.Conflate
+		slot.Store(r)
+	}
 }
 
 // forgetRuns lets go of events that the tail has let go of.

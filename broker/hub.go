@@ -273,6 +273,9 @@ func (h *Hub) Lookup(ctx context.Context, seq uint64) ID {
 	return ID{Seq: seq, Stamp: NoStamp}
 }
 
+// clock is the time since the hub was made.
+func (h *Hub) clock() time.Duration { return time.Since(h.born) }
+
 // Subscriptions returns how many subscriptions are open.
 func (h *Hub) Subscriptions() int {
 	h.mu.Lock()

@@ -40,7 +40,7 @@ func (s *Subscription) settle(ctx context.Context, epoch uint64) (_ Batch, done 
 		return Batch{}, false, err
 	}
 	s.settled, s.epoch, s.caughtUp, s.unsure, s.pasts = true, epoch, false, true, nil
-	s.position, s.snapshot, s.snapshotEnd = p.position, p.snapshot, p.position
+	s.position, s.snapshot, s.snapshotEnd, s.round = p.position, p.snapshot, p.position, false
 	s.placed = len(p.snapshot) == 0
 	if p.gap != nil {
 		return Batch{Gap: p.gap, Start: p.position, Position: p.position, Snapshot: !s.placed, More: true}, false, nil

@@ -19,6 +19,9 @@ type Request struct {
 	From From
 	// Page bounds one batch; zero values mean the hub's.
 	Page Limits
+	// Conflate, unless zero, is the interval in which the subscriber gets at most
+	// one event a subject, the newest. The filter must not select by type then.
+	Conflate time.Duration
 	// Waker is told instead of the channel Ready, which is nil then. A subscriber
 	// that serves many subscriptions from one goroutine needs no other goroutine.
 	Waker Waker
@@ -100,9 +103,14 @@ type Subscription struct {
 	// the cursor goes on at snapshotEnd.
 	snapshot    []uint64
 	snapshotEnd ID
+	// round reports that snapshot is the rest of a round of conflation, and due when
+	// the next may begin, by the hub's clock.
+	round bool
+	due   time.Duration
 	// pasts is what the history has said of subjects of which the log holds nothing.
 	pasts map[string]past
-	retry *time.Timer
+	// timer wakes the subscription; guarded by hub.mu.
+	timer *time.Timer
 }
 
 // Subscribe opens a subscription. The request's filter must have subjects.
@@ -110,6 +118,9 @@ type Subscription struct {
 func (h *Hub) Subscribe(req Request) (*Subscription, error) {
 	if len(req.Filter.subjects) == 0 {
 		return nil, errors.New("subscribe: the filter has no subject")
+	}
+	if req.Conflate != 0 && (req.Conflate < 0 || len(req.Filter.types) > 0) {
+		return nil, errors.New("subscribe: to conflate takes a positive interval and a filter without types")
 	}
 	if req.Page.Events <= 0 {
 		req.Page.Events = h.opts.Page.Events
@@ -141,8 +152,8 @@ func (s *Subscription) Close() {
 	s.closed = true
 	s.hub.leaveLocked(s)
 	delete(s.hub.unsettled, s)
-	if s.retry != nil {
-		s.retry.Stop()
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 }
 
@@ -182,6 +193,10 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 			return batch, nil
 		}
 		s.advanceTo(mark)
+		if s.early(mark) {
+			s.caughtUp = false
+			return Batch{Start: s.position, Position: s.position}, nil
+		}
 		batch, err := s.read(ctx)
 		switch {
 		case s.hub.epoch.Load() != s.epoch: // H3: the page may mix two streams
@@ -206,7 +221,7 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 // history, so that it may be called where nothing may take long. ok is false where
 // that is not enough: then call Next.
 func (s *Subscription) TryNext() (_ Batch, ok bool) {
-	if !s.settled || s.unsure || len(s.snapshot) > 0 {
+	if !s.settled || s.unsure || len(s.snapshot) > 0 && !s.round {
 		return Batch{}, false
 	}
 	mark, head, epoch := s.take()
@@ -217,6 +232,10 @@ func (s *Subscription) TryNext() (_ Batch, ok bool) {
 		return s.advance(head), true
 	}
 	s.advanceTo(mark)
+	if s.early(mark) {
+		s.caughtUp = false
+		return Batch{Start: s.position, Position: s.position}, true
+	}
 	batch, ok := s.readTail()
 	if !ok || s.hub.epoch.Load() != s.epoch { // H3
 		s.caughtUp = false // the mark was taken: Next has to read
@@ -258,22 +277,30 @@ func (s *Subscription) accept(batch Batch) Batch {
 // retryLater wakes the subscription when it is time to ask the history again.
 func (s *Subscription) retryLater() {
 	s.caughtUp = false // so that the next call reads, pending or not
-	if s.retry == nil {
-		s.retry = time.AfterFunc(s.hub.opts.Retry, s.wake)
-		return
+	s.wakeIn(s.hub.opts.Retry)
+}
+
+func (s *Subscription) wakeIn(d time.Duration) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	switch {
+	case s.closed:
+	case s.timer == nil:
+		s.timer = time.AfterFunc(d, s.wake)
+	default:
+		s.timer.Reset(d)
 	}
-	s.retry.Reset(s.hub.opts.Retry)
 }
 
 // read returns the events after the position, from wherever they are held.
 func (s *Subscription) read(ctx context.Context) (Batch, error) {
-	if len(s.snapshot) > 0 {
+	if len(s.snapshot) > 0 && !s.round {
 		return s.readSnapshot(ctx)
 	}
 	if batch, ok := s.readTail(); ok {
 		return batch, nil
 	}
-	page, err := s.hub.log.Read(s.position.Seq, s.req.Filter, s.req.Page)
+	batch, err := s.readLog()
 	switch {
 	case errors.Is(err, ErrEvicted):
 		return s.readHistory(ctx, s.hub.log.Bounds().Floor)
@@ -281,6 +308,18 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 		return s.readHistory(ctx, s.hub.log.Bounds().Head)
 	case err != nil:
 		return Batch{}, fmt.Errorf("read log: %w", err)
+	}
+	return batch, nil
+}
+
+// readLog returns the events after the position, where the log holds them.
+func (s *Subscription) readLog() (Batch, error) {
+	if s.req.Conflate > 0 {
+		return s.readRoundFromLog()
+	}
+	page, err := s.hub.log.Read(s.position.Seq, s.req.Filter, s.req.Page)
+	if err != nil {
+		return Batch{}, err
 	}
 	if page.Position.Seq == s.position.Seq {
 		page.Position = s.position // it may lie beyond the log's head, and have a stamp
@@ -290,7 +329,10 @@ func (s *Subscription) read(ctx context.Context) (Batch, error) {
 
 // readTail returns the events after the position, where the tail holds them.
 func (s *Subscription) readTail() (_ Batch, ok bool) {
-	r := s.hub.run(s.feed, s.position, s.epoch, s.req.Page)
+	if s.req.Conflate > 0 {
+		return s.readRound()
+	}
+	r := s.readRun()
 	if r == nil {
 		return Batch{}, false
 	}
@@ -323,6 +365,9 @@ func (s *Subscription) readHistory(ctx context.Context, upTo ID) (Batch, error) 
 			return Batch{}, err
 		}
 		page.Position = upTo // it has a stamp
+	}
+	if s.req.Conflate > 0 {
+		page.Events = newestOfEach(page.Events)
 	}
 	return Batch{Events: deliveries(page.Events), Position: page.Position, More: true}, nil
 }
@@ -381,6 +426,9 @@ func (s *Subscription) readSnapshot(ctx context.Context) (Batch, error) {
 	}
 	if s.snapshot = s.snapshot[next:]; len(s.snapshot) == 0 {
 		s.snapshot, batch.Position = nil, s.snapshotEnd
+		if s.req.Conflate > 0 {
+			s.startInterval(s.hub.clock())
+		}
 	}
 	return batch, nil
 }

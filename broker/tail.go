@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -116,15 +117,7 @@ func (t *tail) after(seq uint64) (events []*Delivery, head ID, ok bool) {
 	if seq < t.floor.Seq {
 		return nil, ID{}, false
 	}
-	i, _ := slices.BinarySearchFunc(t.events, seq+1, func(d *Delivery, seq uint64) int {
-		switch {
-		case d.ID.Seq < seq:
-			return -1
-		case d.ID.Seq > seq:
-			return 1
-		}
-		return 0
-	})
+	i, _ := slices.BinarySearchFunc(t.events, seq+1, bySeq)
 	return t.events[i:], t.head(), true
 }
 
@@ -153,3 +146,31 @@ func (t *tail) read(after ID, f Filter, lim Limits) *run {
 	r.position = later(r.position, head)
 	return r
 }
+
+// get returns the events with these ascending sequences until lim is reached; ok is
+// false where the tail does not reach back to the first.
+func (t *tail) get(seqs []uint64, lim Limits) (events []*Delivery, ok bool) {
+	if len(seqs) == 0 {
+		return nil, true
+	}
+	held, _, ok := t.after(seqs[0] - 1)
+	if !ok {
+		return nil, false
+	}
+	bytes := 0
+	for _, seq := range seqs {
+		i, found := slices.BinarySearchFunc(held, seq, bySeq)
+		if !found {
+			return nil, false
+		}
+		d := held[i]
+		if len(events) == lim.Events || len(events) > 0 && bytes+d.Size() > lim.Bytes {
+			break
+		}
+		bytes += d.Size()
+		events, held = append(events, d), held[i+1:]
+	}
+	return events, true
+}
+
+func bySeq(d *Delivery, seq uint64) int { return cmp.Compare(d.ID.Seq, seq) }
