@@ -224,9 +224,12 @@ func (s *suite) bench(ctx context.Context, flags []string) (*bench.Result, error
 	cmd := exec.CommandContext(ctx, s.ringcast, append([]string{"bench"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	failed := cmd.Run()
+	if failed != nil && stdout.Len() == 0 {
+		return nil, fmt.Errorf("%w: %s", failed, bytes.TrimSpace(stderr.Bytes()))
+	}
 	var result bench.Result
 	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
-		return nil, fmt.Errorf("%w: %s", errors.Join(failed, err), &stderr)
+		return nil, fmt.Errorf("read the result: %w", err)
 	}
 	return &result, nil
 }
