@@ -13,8 +13,8 @@ import (
 //
 // By that section a request without the field accepts any coding, but what sends
 // none cannot be relied on to decode one. In doubt, also where a coding is named
-// twice or the weight of gzip makes no sense, the answer is no: every client reads a stream
-// that is not compressed.
+// twice or the weight of gzip makes no sense, the answer is no: every client reads
+// a stream that is not compressed.
 func acceptsGzip(h http.Header) bool {
 	weights := make(map[string]float64, 3)
 	for _, field := range h.Values(echo.HeaderAcceptEncoding) {

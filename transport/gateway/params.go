@@ -26,6 +26,9 @@ const (
 	defaultLimit  = 100
 	maxLimit      = 1000
 	maxWait       = time.Minute
+	// minConflate keeps a subscription from being woken more often than pays.
+	minConflate = 10 * time.Millisecond
+	maxConflate = time.Minute
 )
 
 // streamParams are a stream's parameters as the client wrote them. PROTOCOL.md,
@@ -37,6 +40,7 @@ type streamParams struct {
 	LastEventID string     `json:"last_event_id"`
 	Format      string     `json:"format"`
 	Bookmarks   string     `json:"bookmarks"`
+	Conflate    string     `json:"conflate"`
 	Limit       *int       `json:"limit"`
 	Wait        string     `json:"wait"`
 }
@@ -78,7 +82,7 @@ func (l *stringList) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-var queryNames = []string{"subject", "type", "from", "last_event_id", "lastEventId", "format", "bookmarks", "limit", "wait"}
+var queryNames = []string{"subject", "type", "from", "last_event_id", "lastEventId", "format", "bookmarks", "conflate", "limit", "wait"}
 
 // queryParams reads the parameters of a query. An unknown name is an error: a
 // misspelt from would be silently now.
@@ -95,6 +99,7 @@ func queryParams(q url.Values) (streamParams, error) {
 		LastEventID: q.Get("last_event_id"),
 		Format:      q.Get("format"),
 		Bookmarks:   q.Get("bookmarks"),
+		Conflate:    q.Get("conflate"),
 		Wait:        q.Get("wait"),
 	}
 	if p.LastEventID == "" {
@@ -166,6 +171,11 @@ func (p streamParams) request(now time.Time, allowed []string) (streamRequest, e
 	bad.add("format", err)
 	req.bookmarks, err = parseBookmarks(p.Bookmarks)
 	bad.add("bookmarks", err)
+	req.Conflate, err = parseConflate(p.Conflate)
+	if err == nil && req.Conflate > 0 && len(p.Types) > 0 {
+		err = errors.New("cannot be combined with type: the newest event of a subject may be of another one")
+	}
+	bad.add("conflate", err)
 	req.limit, err = parseLimit(p.Limit)
 	bad.add("limit", err)
 	req.wait, err = parseWait(p.Wait)
@@ -188,6 +198,17 @@ func parseBookmarks(v string) (bookmarks, error) {
 		return b, nil
 	}
 	return "", fmt.Errorf("%q is none of block, line, off", v)
+}
+
+func parseConflate(v string) (time.Duration, error) {
+	if v == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < minConflate || d > maxConflate {
+		return 0, fmt.Errorf("%q is not a duration from %s to %s", v, minConflate, maxConflate)
+	}
+	return d, nil
 }
 
 func parseLimit(v *int) (int, error) {

@@ -42,7 +42,7 @@ func TestWantsPage(t *testing.T) {
 func FuzzQueryParams(f *testing.F) {
 	for _, q := range []string{
 		"subject=events.a&subject=events.*&from=last&type=add,finish&format=cloudevents",
-		"subject=events.>&from=5m&lastEventId=12-z&bookmarks=line&limit=10&wait=30s",
+		"subject=events.>&from=5m&lastEventId=12-z&bookmarks=line&limit=10&wait=30s&conflate=1s",
 		"subject=events.a&from=2026-01-02T03:04:05Z&last_event_id=%00",
 		"subject=a&limit=-1&wait=1h&format=x&bookmarks=y&from=z&typ=1",
 	} {
@@ -100,6 +100,9 @@ func checkParams(t *testing.T, raw streamParams, err error) {
 	}
 	if req.limit < 1 || req.limit > maxLimit || req.wait < 0 || req.wait > maxWait {
 		t.Fatalf("out of bounds: %+v", req)
+	}
+	if req.Conflate != 0 && (req.Conflate < minConflate || req.Conflate > maxConflate || len(req.Filter.Types()) > 0) {
+		t.Fatalf("conflate out of bounds: %+v", req)
 	}
 	if err := req.Filter.Within(served); err != nil || len(req.Filter.Subjects()) == 0 {
 		t.Fatalf("outside of what is served: %v", err)
