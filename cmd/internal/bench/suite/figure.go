@@ -26,6 +26,7 @@ type goal struct {
 
 var (
 	cpuPerDelivery = figure{name: "server CPU per delivery", of: func(s *sample) float64 { return s.Server.CPUPerDelivery }, format: microseconds}
+	cpuPerEvent    = figure{name: "server CPU per event", of: func(s *sample) float64 { return 1e6 * s.Server.CPUSeconds / float64(s.Published) }, format: microseconds}
 	cores          = figure{name: "server CPU", of: func(s *sample) float64 { return s.Server.CPUSeconds / s.Seconds }, format: inCores}
 	p99            = figure{name: "p99 latency", of: func(s *sample) float64 { return s.latency().P99 }, format: milliseconds}
 	deliveries     = figure{name: "deliveries a second", of: func(s *sample) float64 { return s.DeliveriesPerSecond }, format: count, more: true}

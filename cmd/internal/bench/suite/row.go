@@ -67,6 +67,13 @@ var rows = []row{
 		figures: []figure{cpuPerDelivery.to(60), p99},
 	},
 	{
+		// How much of the row above is JetStream's, which has stored the event and
+		// acknowledged it.
+		name: "store", work: "1,000 events/s and no clients (jetstream: without anyone who reads)",
+		args: "--clients 0 --rate 1000", timed: true, servers: []string{jetstreamServer, ringcastServer},
+		figures: []figure{cpuPerEvent},
+	},
+	{
 		name: "crowd", work: "15,000 clients, one subject, 2 events/s",
 		args: "--clients 15000 --rate 2", timed: true, servers: all, workers: 1,
 		figures: []figure{cpuPerDelivery.within(1, nchanServer), p99},

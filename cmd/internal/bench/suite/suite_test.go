@@ -28,7 +28,7 @@ func measured(runs int) *suite {
 				}
 				s.Results[r.name][server] = append(s.Results[r.name][server], &sample{
 					Result: &bench.Result{
-						Seconds: 1, DeliveriesPerSecond: v, PublishedPerSecond: v, WireBytes: uint64(v),
+						Seconds: 1, Published: 1, DeliveriesPerSecond: v, PublishedPerSecond: v, WireBytes: uint64(v),
 						Latency: &bench.Latency{P50: v, P99: v, Max: v},
 						Server:  &bench.Server{CPUSeconds: v, CPUPerDelivery: v, MemoryPerClient: 1000 * v},
 					},
