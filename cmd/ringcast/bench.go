@@ -58,6 +58,7 @@ func addBenchFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.StringVar(&o.Prefix, "prefix", o.Prefix, "what the subjects begin with; .0, .1 and so on follows")
 	flags.IntVar(&o.Clients, "clients", o.Clients, "how many clients; 0 publishes only")
 	flags.IntVar(&o.Subjects, "subjects", o.Subjects, "how many subjects the clients are spread over")
+	flags.BoolVar(&o.Skew, "skew", o.Skew, "few subjects get most of the events (by Zipf's law), not each in turn")
 	flags.BoolVar(&o.Wildcard, "wildcard", o.Wildcard, "every client follows all of the subjects, by a wildcard")
 	flags.DurationVar(&o.Conflate, "conflate", o.Conflate, "ask for the newest event of each subject once in that time; only the last has to come")
 	flags.BoolVar(&o.Gzip, "gzip", o.Gzip, "ask for compressed streams, and fail without")

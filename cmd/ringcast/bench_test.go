@@ -36,7 +36,8 @@ func TestBench(t *testing.T) {
 		{"subjects of their own", "--clients 60 --subjects 60 --rate 500", 1},
 		{"NATS", "--clients 20 --rate 200 --publish nats", 20},
 		{"HTTP", "--clients 20 --subjects 10 --rate 200 --publish http", 2},
-		{"wildcard", "--clients 20 --subjects 7 --wildcard --rate 200 --payload json --size 300", 20},
+		{"conflated", "--clients 20 --subjects 3 --skew --wildcard --conflate 50ms --rate 1000", 0},
+		{"wildcard", "--clients 20 --subjects 7 --skew --wildcard --rate 200 --payload json --size 300", 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := benchAgainst(t, ready, append(strings.Fields(tc.args), "--prefix", "events."+strings.ReplaceAll(tc.name, " ", "-"))...)

@@ -114,7 +114,7 @@ func (m *measurement) fanout(ctx context.Context) error {
 	if m.pool.received > m.begin.received {
 		m.end.at = m.pool.now
 	}
-	m.published = feed.perSubject()
+	m.published = feed.counts
 	return err
 }
 
@@ -151,7 +151,7 @@ func (m *measurement) drain(ctx context.Context, feed *feed) error {
 	all := feed.published.Load() * uint64(m.followers())
 	arrived := func() bool { return m.pool.received >= all }
 	if m.Conflate > 0 {
-		arrived = m.upToDate(feed.perSubject())
+		arrived = m.upToDate(feed.counts)
 	}
 	err := m.pool.pollUntil(ctx, m.Patience, arrived)
 	if errors.Is(err, errStalled) {

@@ -3,12 +3,13 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
 
-// feed publishes from a goroutine of its own: event after event, in turn to each
-// subject, at a rate or as fast as what was published is delivered.
+// feed publishes from a goroutine of its own: event after event, at a rate or as fast
+// as what was published is delivered.
 type feed struct {
 	Options
 	publisher publisher
@@ -21,7 +22,8 @@ type feed struct {
 	done      chan struct{} // closed by run
 	failed    error         // to be read once done is closed
 
-	endedAt int64 // likewise
+	endedAt int64    // likewise
+	counts  []uint64 // events of each subject, likewise
 
 	cancel context.CancelFunc // ends run at once
 }
@@ -32,7 +34,7 @@ func startFeed(o Options, run uint64) (*feed, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{Options: o, id: run, publisher: publisher, more: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel}
+	f := &feed{Options: o, id: run, publisher: publisher, more: make(chan struct{}, 1), counts: make([]uint64, o.Subjects), done: make(chan struct{}), cancel: cancel}
 	go f.run(ctx)
 	return f, nil
 }
@@ -74,36 +76,38 @@ func (f *feed) delivered(n uint64) {
 	}
 }
 
-// perSubject returns how many events each subject has got.
-func (f *feed) perSubject() []uint64 {
-	counts := make([]uint64, f.Subjects)
-	published := f.published.Load()
-	for i := range counts {
-		counts[i] = (published + uint64(f.Subjects-1-i)) / uint64(f.Subjects)
-	}
-	return counts
-}
-
 func (f *feed) run(ctx context.Context) {
 	defer close(f.done)
 	defer func() { f.endedAt = now() }()
-	began := now()
+	began, draw := now(), f.drawing()
 	for n := uint64(0); ; n++ {
 		due, ok := f.awaitTurn(ctx, n, began)
 		if !ok {
 			break
 		}
-		subject := n % uint64(f.Subjects)
-		payload := f.payload(stamp{run: f.id, subject: uint32(subject), place: n/uint64(f.Subjects) + 1, due: due})
+		subject := draw(n)
+		payload := f.payload(stamp{run: f.id, subject: uint32(subject), place: f.counts[subject] + 1, due: due})
 		if err := f.publisher.publish(int(subject), payload); err != nil {
 			f.failed = fmt.Errorf("publish: %w", err)
 			return
 		}
+		f.counts[subject]++
 		f.published.Add(1)
 	}
 	if err := f.publisher.flush(ctx); err != nil {
 		f.failed = fmt.Errorf("publish: %w", err)
 	}
+}
+
+// drawing returns a function that returns the subject of event n (from 0).
+func (f *feed) drawing() func(n uint64) uint64 {
+	if !f.Skew {
+		return func(n uint64) uint64 { return n % uint64(f.Subjects) }
+	}
+	// Of 5,000 subjects the first gets one event in six, and the rarer half of them
+	// one in twenty together.
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 1)), 1.1, 1, uint64(f.Subjects-1))
+	return func(uint64) uint64 { return zipf.Uint64() }
 }
 
 // awaitTurn waits until event n (from 0) may be published and returns when it was

@@ -58,6 +58,9 @@ type Options struct {
 	// Clients is how many follow; 0 publishes only. Subjects is how many subjects
 	// they are spread over evenly.
 	Clients, Subjects int
+	// Skew gives few subjects most of the events, as symbols of a ticker have them (by
+	// Zipf's law), and not each in turn.
+	Skew bool
 	// Wildcard has every client follow all of the subjects instead.
 	Wildcard bool
 	// Conflate, unless zero, asks for the newest event of each subject once in that

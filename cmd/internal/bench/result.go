@@ -16,6 +16,7 @@ type Result struct {
 	Subjects int     `json:"subjects"`
 	Size     int     `json:"size,omitempty"`
 	Payload  string  `json:"payload,omitempty"`
+	Skew     bool    `json:"skew,omitempty"`     // few subjects get most events
 	Wildcard bool    `json:"wildcard,omitempty"` // every client follows all subjects
 	Conflate string  `json:"conflate,omitempty"` // the interval
 	Gzip     bool    `json:"gzip,omitempty"`

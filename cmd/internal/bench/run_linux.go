@@ -107,6 +107,7 @@ func (m *measurement) result() *Result {
 		Published:        m.end.published - m.begin.published,
 		Deliveries:       m.end.received - m.begin.received,
 		WireBytes:        m.end.wire - m.begin.wire,
+		Skew:             m.Skew,
 		Wildcard:         m.Wildcard,
 		Gzip:             m.Gzip,
 		Bookmark:         m.bookmark,

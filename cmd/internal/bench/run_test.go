@@ -324,7 +324,7 @@ func TestRun_Conflate(t *testing.T) {
 
 func TestRun_Wildcard(t *testing.T) {
 	o := options(newPeer(t, faithful))
-	o.Target, o.Subjects, o.Wildcard = "ringcast", 7, true
+	o.Target, o.Subjects, o.Skew, o.Wildcard = "ringcast", 7, true, true
 	r := measure(t, o)
 	if err := r.Faultless(); err != nil || r.Deliveries < r.Published*uint64(o.Clients) {
 		t.Errorf("%d events, %d deliveries: %v", r.Published, r.Deliveries, err)

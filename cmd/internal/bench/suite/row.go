@@ -143,15 +143,17 @@ func match(subscriptions string, n int) row {
 	}
 }
 
-// conflate is a ticker of 5,000 symbols, with and without conflation.
+// conflate is a ticker of 5,000 symbols, with and without conflation. Were they all
+// as busy as each other, each would have an event every 250 ms, and there would be
+// nothing to conflate.
 func conflate(how, flags string) row {
 	name := "ticker"
 	if flags != "" {
 		name = "conflate"
 	}
 	return row{
-		name: name, work: "200 clients follow 5,000 symbols by a wildcard, 20,000 events/s, " + how,
-		args:  "--clients 200 --subjects 5000 --wildcard --rate 20000 --payload json --prefix events.ticker" + flags,
+		name: name, work: "200 clients follow 5,000 symbols by a wildcard, 20,000 events/s, most of them of few symbols, " + how,
+		args:  "--clients 200 --subjects 5000 --skew --wildcard --rate 20000 --payload json --prefix events.ticker" + flags,
 		timed: true, servers: alone,
 		figures: []figure{cores, sent, wire, p99},
 	}
