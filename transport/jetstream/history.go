@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,8 +19,6 @@ const (
 	maxPull = 1000
 	// maxPageBytes bounds an answer whatever its caller would take.
 	maxPageBytes = 8 << 20
-	// getParallel is how many messages of one Get are on the way at a time.
-	getParallel = 8
 )
 
 // HistoryOptions configures a History.
@@ -42,8 +39,8 @@ type HistoryOptions struct {
 // History answers from the stream itself what is older than the ring. It
 // implements broker.History, where its methods are described.
 //
-// Memory: CacheBytes, and at most Concurrency answers of at most 8 MiB or the server's
-// max_payload, whichever is more.
+// Memory: CacheBytes, and for each question under way about 8 MiB, or more where single
+// events have that size.
 type History struct {
 	c       *Client
 	stream  string
@@ -161,16 +158,13 @@ func (h *History) at(ctx context.Context, seq uint64) (id broker.ID, ok bool, er
 
 // LastOf implements broker.History.
 func (h *History) LastOf(ctx context.Context, subject string) (id broker.ID, end bool, ok bool, err error) {
-	e, ok, err := h.get(ctx, "look up last event of subject", msgGetRequest{LastFor: subject})
-	return e.ID, e.End, ok, err
-}
-
-func (h *History) get(ctx context.Context, verb string, req msgGetRequest) (e broker.Event, ok bool, err error) {
-	err = h.ask(ctx, verb, func(ctx context.Context) error {
-		e, ok, err = h.c.getMsg(ctx, h.stream, req)
+	err = h.ask(ctx, "look up last event of subject", func(ctx context.Context) error {
+		var e broker.Event
+		e, ok, err = h.c.getMsg(ctx, h.stream, msgGetRequest{LastFor: subject})
+		id, end = e.ID, e.End
 		return err
 	})
-	return e, ok && err == nil, err
+	return id, end, ok && err == nil, err
 }
 
 // Seek implements broker.History.
@@ -204,56 +198,4 @@ func (h *History) seek(ctx context.Context, t time.Time) (broker.ID, error) {
 		return false
 	})
 	return at, err
-}
-
-// Get implements broker.History.
-func (h *History) Get(ctx context.Context, seqs []uint64, lim broker.Limits) (events []broker.Event, next int, err error) {
-	err = h.ask(ctx, "get events", func(ctx context.Context) error {
-		events, next, err = h.getMany(ctx, seqs, lim)
-		return err
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return events, next, nil
-}
-
-func (h *History) getMany(ctx context.Context, seqs []uint64, lim broker.Limits) (events []broker.Event, next int, err error) {
-	maxBytes, bytes := min(lim.Bytes, maxPageBytes), 0
-	for next < len(seqs) {
-		n := min(getParallel, len(seqs)-next)
-		found, err := h.getParallel(ctx, seqs[next:next+n])
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, e := range found {
-			full := len(events) >= lim.Events || len(events) > 0 && e != nil && bytes+e.Size() > maxBytes
-			if full {
-				return events, next, nil
-			}
-			next++
-			if e != nil {
-				events = append(events, *e)
-				bytes += e.Size()
-			}
-		}
-	}
-	return events, next, nil
-}
-
-// getParallel returns the events with these sequences, nil for those not held.
-func (h *History) getParallel(ctx context.Context, seqs []uint64) ([]*broker.Event, error) {
-	found := make([]*broker.Event, len(seqs))
-	errs := make([]error, len(seqs))
-	var wg sync.WaitGroup
-	for i, seq := range seqs {
-		wg.Go(func() {
-			e, ok, err := h.c.getMsg(ctx, h.stream, msgGetRequest{Seq: seq})
-			if errs[i] = err; ok {
-				found[i] = &e
-			}
-		})
-	}
-	wg.Wait()
-	return found, errors.Join(errs...)
 }

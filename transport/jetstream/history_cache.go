@@ -26,6 +26,8 @@ const (
 // up to and including end, that match the filter. It is not changed once it is made.
 type stretch struct {
 	filter broker.Filter
+	// sparse: the newest event of each subject only, to get one by one.
+	sparse bool
 	after  uint64
 	// end has no stamp where the stream has no more that matches.
 	end    broker.ID
@@ -49,9 +51,9 @@ func newStretch(f broker.Filter, after uint64, generation uint64) *stretch {
 
 // take adds the next message of the stream, where it matches.
 func (s *stretch) take(m scanned) (more bool) {
-	if e := m.event; s.filter.MatchesSubject(e.Subject) && s.filter.MatchesType(e.Type) {
-		s.events = append(s.events, e)
-		s.bytes += e.Size() + eventOverhead
+	if s.sparse || s.filter.MatchesSubject(m.event.Subject) && s.filter.MatchesType(m.event.Type) {
+		s.events = append(s.events, m.event)
+		s.bytes += m.event.Size() + eventOverhead
 	}
 	s.end = m.event.ID
 	s.messages++
@@ -66,7 +68,7 @@ func sameFilter(a, b broker.Filter) bool {
 
 // leads reports whether page has something to say to a reader.
 func (s *stretch) leads(after, upTo uint64) bool {
-	within := s.after <= after && after < s.end.Seq
+	within := !s.sparse && s.after <= after && after < s.end.Seq
 	return within && (upTo <= s.end.Seq || s.end.Stamp != broker.NoStamp || countUpTo(s.events, after) < len(s.events))
 }
 
@@ -102,7 +104,10 @@ func (s *stretch) page(after, upTo uint64, lim broker.Limits) broker.Page {
 
 // cache keeps what was read ahead, for all readers: a reconnect storm asks for the
 // same events over and over, and each reader for the next page in a moment. Measured
-// with pages of 64 KiB.
+// with pages of 64 KiB and events of 2 KB, processor time with the server's: 0.5 µs an
+// event with fifty readers at one place, about half of it for looks, and 13 to 16 µs with
+// one reader or with a hundred at as many places, about half of it in the server. Before
+// there was a cache it was 96, 156 and 139 µs.
 type cache struct {
 	maxBytes int
 
@@ -148,7 +153,7 @@ func (c *cache) before(f broker.Filter, after uint64) (before *stretch, eventByt
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range slices.Backward(c.stretches) {
-		if s.after < after && after <= s.end.Seq && s.matches(f) {
+		if !s.sparse && s.after < after && after <= s.end.Seq && s.matches(f) {
 			before = s
 			break
 		}
@@ -172,6 +177,30 @@ func (c *cache) at(seq uint64) (id broker.ID, generation uint64, ok bool) {
 		}
 	}
 	return broker.ID{}, 0, false
+}
+
+// get returns the first of these events, at most n, as far as sparse stretches have
+// them, nil for the others; with the generation. It is nil where they have none.
+func (c *cache) get(seqs []uint64, n int) (found []*broker.Event, generation uint64) {
+	n = min(len(seqs), n)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.stretches {
+		if !s.sparse {
+			continue
+		}
+		for i, seq := range seqs[:n] {
+			at := countUpTo(s.events, seq-1)
+			if at == len(s.events) || s.events[at].ID.Seq != seq {
+				continue
+			}
+			if found == nil {
+				found = make([]*broker.Event, n)
+			}
+			found[i] = &s.events[at]
+		}
+	}
+	return found, c.generation
 }
 
 // take returns the turn at a start. Where mine is true the caller has to read, and to
@@ -211,21 +240,25 @@ func (c *cache) add(s *stretch) {
 	if s.end.Seq > c.anchor.Seq || s.generation != c.generation || s.bytes > c.maxBytes {
 		return
 	}
+	if s.sparse { // most of the last one's events are in this one too
+		if i := slices.IndexFunc(c.stretches, func(old *stretch) bool { return old.sparse && old.matches(s.filter) }); i >= 0 {
+			c.dropLocked(i)
+		}
+	}
 	s.made = time.Now()
 	c.stretches = append(c.stretches, s)
 	c.bytes += s.bytes
 	for c.bytes > c.maxBytes || len(c.stretches) > cacheStretches {
-		c.dropLocked()
+		c.dropLocked(0)
 	}
 	if c.expiry == nil {
 		c.expiry = time.AfterFunc(cacheAge, c.expire)
 	}
 }
 
-func (c *cache) dropLocked() {
-	c.bytes -= c.stretches[0].bytes
-	c.stretches[0] = nil
-	c.stretches = c.stretches[1:]
+func (c *cache) dropLocked(i int) {
+	c.bytes -= c.stretches[i].bytes
+	c.stretches = slices.Delete(c.stretches, i, i+1)
 }
 
 // expire drops what is too old.
@@ -233,7 +266,7 @@ func (c *cache) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.stretches) > 0 && time.Since(c.stretches[0].made) >= cacheAge {
-		c.dropLocked()
+		c.dropLocked(0)
 	}
 	if len(c.stretches) == 0 {
 		c.expiry = nil

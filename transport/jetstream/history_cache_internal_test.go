@@ -199,6 +199,36 @@ func TestCache(t *testing.T) {
 			t.Error("kept what nothing known lies beyond")
 		}
 	})
+	t.Run("gets_what_is_sparse", func(t *testing.T) {
+		c, g := cacheOf(1 << 20)
+		sparse := func(after uint64, events int) *stretch {
+			s := newStretch(f, 0, g)
+			s.sparse = true
+			for _, e := range testStretch(f, after, events, 1, g).events {
+				s.take(scanned{event: e})
+			}
+			return s
+		}
+		c.add(testStretch(f, 500, 5, 1, g))
+		c.add(sparse(100, 5))
+		if c.stretch(f, 100, 1000) != nil {
+			t.Error("a page of what has holes")
+		}
+		if before, _ := c.before(f, 120); before != nil {
+			t.Error("nobody reads on from what has holes")
+		}
+		got, _ := c.get([]uint64{110, 115, 140, 150, 160}, 4)
+		if len(got) != 4 || got[0].ID != testID(110) || got[1] != nil || got[2].ID != testID(140) || got[3].ID != testID(150) {
+			t.Errorf("got %v", got)
+		}
+		c.add(sparse(130, 5))
+		if got, _ := c.get([]uint64{110, 180}, 4); got[0] != nil || got[1].ID != testID(180) || len(c.stretches) != 2 {
+			t.Errorf("got %v of %d stretches, want the second alone", got, len(c.stretches))
+		}
+		if got, _ := c.get([]uint64{110, 510}, 4); got != nil {
+			t.Errorf("got %v where there is none", got)
+		}
+	})
 	t.Run("gives_a_turn_to_one", func(t *testing.T) {
 		c, _ := cacheOf(1 << 20)
 		first, mine := c.take(f, 5)

@@ -74,7 +74,8 @@ func (l *looks) finish(k *look, err error) {
 	close(k.done)
 }
 
-// look returns what a look at the stream finds that begins after the call.
+// look returns what a look at the stream finds that begins after the call. With an error
+// it means nothing, but is not nil.
 func (h *History) look(ctx context.Context) (*look, error) {
 	for {
 		k, mine, before := h.looks.join()
@@ -84,13 +85,13 @@ func (h *History) look(ctx context.Context) (*look, error) {
 		select {
 		case <-k.done:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return k, context.Cause(ctx)
 		}
 		if k.err == nil {
 			return k, nil
 		}
 		if !errors.Is(k.err, errAbandoned) {
-			return nil, k.err
+			return k, k.err
 		}
 	}
 }

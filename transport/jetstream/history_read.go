@@ -79,14 +79,9 @@ func (h *History) stretch(ctx context.Context, after, upTo uint64, f broker.Filt
 
 // readAhead reads a stretch and keeps it.
 func (h *History) readAhead(ctx context.Context, after, upTo uint64, f broker.Filter, lim broker.Limits) (s *stretch, err error) {
-	// The look before: only from there on is the stream known to be the same.
-	generation, ok := h.cache.knows(upTo)
-	if !ok {
-		k, err := h.look(ctx)
-		if err != nil {
-			return nil, err
-		}
-		generation = k.generation
+	generation, err := h.generation(ctx, upTo)
+	if err != nil {
+		return nil, err
 	}
 	s = newStretch(f, after, generation)
 	err = h.withSlot(ctx, func() error { return h.scan(ctx, s, upTo, h.ahead(after, f, lim)) })
@@ -95,6 +90,16 @@ func (h *History) readAhead(ctx context.Context, after, upTo uint64, f broker.Fi
 	}
 	h.cache.add(s)
 	return s, nil
+}
+
+// generation returns that of what is about to be read up to upTo and kept: only from a
+// look on is the stream known to be the same.
+func (h *History) generation(ctx context.Context, upTo uint64) (uint64, error) {
+	if generation, ok := h.cache.knows(upTo); ok {
+		return generation, nil
+	}
+	k, err := h.look(ctx)
+	return k.generation, err
 }
 
 // ahead returns how many messages to read for one page: about as many as fit, and for
@@ -127,8 +132,7 @@ func (h *History) scan(ctx context.Context, s *stretch, upTo uint64, n int) erro
 	defer scan.close()
 	done := scan.pending == 0
 	if !done {
-		bytes := max(aheadBytes-int(h.c.nc.MaxPayload()), 0)
-		if done, err = scan.pull(ctx, n, bytes, s.take); err != nil {
+		if done, err = scan.pull(ctx, n, h.pullBytes(), s.take); err != nil {
 			return err
 		}
 	}
@@ -140,3 +144,7 @@ func (h *History) scan(ctx context.Context, s *stretch, upTo uint64, n int) erro
 	}
 	return nil
 }
+
+// pullBytes returns what to ask for so that, with room for the largest message, a pull
+// brings about aheadBytes.
+func (h *History) pullBytes() int { return max(aheadBytes-int(h.c.nc.MaxPayload()), 0) }
