@@ -212,8 +212,5 @@ func (r row) summary(sm *sample) string {
 	for _, f := range r.figures {
 		parts = append(parts, f.name+" "+f.format(f.of(sm)))
 	}
-	for _, fault := range sm.faults() {
-		parts = append(parts, fault)
-	}
-	return strings.Join(parts, ", ")
+	return strings.Join(append(parts, sm.faults()...), ", ")
 }
