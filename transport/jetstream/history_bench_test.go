@@ -30,7 +30,7 @@ func BenchmarkHistory_Read(b *testing.B) {
 		{readers: 100, events: 50_000, size: 2 << 10, apart: true},
 	} {
 		b.Run(fmt.Sprintf("readers=%d/events=%d/bytes=%d/apart=%v", bench.readers, bench.events, bench.size, bench.apart), func(b *testing.B) {
-			h := benchHistory(b, bench.events, bench.size, func(int) string { return "events.bench" })
+			newHistory := benchHistory(b, bench.events, bench.size, func(int) string { return "events.bench" })
 			f := filter(b, []string{"events.>"})
 			each := bench.events
 			if bench.apart {
@@ -39,6 +39,7 @@ func BenchmarkHistory_Read(b *testing.B) {
 			b.SetBytes(int64(bench.readers * each * bench.size))
 			defer reportCPU(b, bench.readers*each)()
 			for b.Loop() {
+				h := newHistory()
 				var readers sync.WaitGroup
 				for i := range bench.readers {
 					after := 0
@@ -62,11 +63,12 @@ func BenchmarkHistory_Last(b *testing.B) {
 	for _, readers := range []int{1, 20} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
 			const subjects, events = 5_000, 20_000
-			h := benchHistory(b, events, 128, func(i int) string { return fmt.Sprintf("events.%d", i%subjects) })
+			newHistory := benchHistory(b, events, 128, func(i int) string { return fmt.Sprintf("events.%d", i%subjects) })
 			f := filter(b, []string{"events.>"})
 			b.SetBytes(int64(readers * subjects * 128))
 			defer reportCPU(b, readers*subjects)()
 			for b.Loop() {
+				h := newHistory()
 				var all sync.WaitGroup
 				for range readers {
 					all.Go(func() {
@@ -81,7 +83,8 @@ func BenchmarkHistory_Last(b *testing.B) {
 	}
 }
 
-func benchHistory(b *testing.B, events, size int, subject func(int) string) *jetstream.History {
+// benchHistory makes a stream, and histories of it that have read nothing yet.
+func benchHistory(b *testing.B, events, size int, subject func(int) string) (newHistory func() *jetstream.History) {
 	s := startServer(b)
 	c, js := connect(b, s.ClientURL()), direct(b, s.ClientURL())
 	ensure(b, c)
@@ -94,7 +97,9 @@ func benchHistory(b *testing.B, events, size int, subject func(int) string) *jet
 			<-js.PublishAsyncComplete()
 		}
 	}
-	return jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName})
+	return func() *jetstream.History {
+		return jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName})
+	}
 }
 
 func catchUp(b *testing.B, h *jetstream.History, f broker.Filter, after, upTo uint64) (events int) {

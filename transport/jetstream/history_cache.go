@@ -105,9 +105,9 @@ func (s *stretch) page(after, upTo uint64, lim broker.Limits) broker.Page {
 // cache keeps what was read ahead, for all readers: a reconnect storm asks for the
 // same events over and over, and each reader for the next page in a moment. Measured
 // with pages of 64 KiB and events of 2 KB, processor time with the server's: 0.5 µs an
-// event with fifty readers at one place, about half of it for looks, and 13 to 16 µs with
+// event with fifty readers at one place, about half of it for looks, and 14 to 15 µs with
 // one reader or with a hundred at as many places, about half of it in the server. Before
-// there was a cache it was 96, 156 and 139 µs.
+// there was a cache it was 95, 110 and 125 µs.
 type cache struct {
 	maxBytes int
 
