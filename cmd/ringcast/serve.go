@@ -329,6 +329,7 @@ func (s *server) startGateway(context.Context) (err error) {
 		Heartbeat:       s.cfg.Heartbeat,
 		Retry:           s.cfg.Retry,
 		WriteTimeout:    s.cfg.WriteTimeout,
+		Compression:     s.cfg.Compression,
 		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
 		CORSOrigins:     s.cfg.CORSOrigins,
 		Logger:          s.log,

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -18,8 +20,11 @@ import (
 )
 
 // carrier is what requests come over: an application protocol of TLS, or, where it
-// has none, plain HTTP/1.1.
-type carrier struct{ name, protocol string }
+// has none, plain HTTP/1.1; compressed or not.
+type carrier struct {
+	name, protocol string
+	compression    bool
+}
 
 // over is the carrier of every rig. Tests that change it do not run in parallel.
 var over = carrier{name: "HTTP/1.1"}
@@ -82,15 +87,84 @@ func TestStream_Carriers(t *testing.T) {
 		"Shutdown":          TestStream_Shutdown,
 		"ShutdownUnread":    TestStream_ShutdownUnread,
 	}
-	for _, c := range []carrier{{"TLS", "http/1.1"}, {"HTTP/2", "h2"}} {
+	for _, c := range []carrier{
+		{"TLS", "http/1.1", false},
+		{"HTTP/2", "h2", false},
+		{"gzip", "", true},
+		{"gzip over HTTP/2", "h2", true},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			plain := over
 			over = c
 			t.Cleanup(func() { over = plain })
 			for name, test := range tests {
+				if c.compression && strings.Contains("WriteTimeout ShutdownUnread", name) {
+					continue // what they send would be too little, compressed
+				}
 				t.Run(name, test)
 			}
 		})
+	}
+}
+
+// Compression is for those who ask for it, and where it is configured.
+func TestStream_ContentEncoding(t *testing.T) {
+	for _, tc := range []struct {
+		configured   bool
+		accept, want string
+	}{
+		{true, "gzip, deflate, br", "gzip"},
+		{true, "br", ""},
+		{true, "", ""},
+		{false, "gzip", ""},
+	} {
+		r := newRig(t, func(o *rigOptions) { o.gateway.Compression = tc.configured })
+		req := r.request(http.MethodGet, "/v1/stream?subject=events.x", "", "Accept-Encoding", tc.accept)
+		s := r.open(req)
+		if got := s.res.Header.Get("Content-Encoding"); got != tc.want {
+			t.Errorf("%+v: Content-Encoding is %q", tc, got)
+		}
+		vary := strings.Join(s.res.Header.Values("Vary"), ", ")
+		if want := strings.Contains(vary, "Accept-Encoding"); want != tc.configured {
+			t.Errorf("%+v: Vary is %q", tc, vary)
+		}
+		s.close()
+		r.stop()
+	}
+}
+
+// Events of other clients are shared, compressed, with who comes later, has another
+// filter, or reads them from the disk.
+func TestStream_GzipShared(t *testing.T) {
+	r := newRig(t, func(o *rigOptions) { o.gateway.Compression = true })
+	payload := func(i int) string { return fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("again and ", 40)) }
+	var subs []*subscriber
+	for _, query := range []string{"events.x", "events.x", "events.*", "events.x&format=cloudevents"} {
+		s := r.subscribe("subject=" + query)
+		s.primed()
+		subs = append(subs, s)
+	}
+	for i := range 5 {
+		r.publish("events.x", payload(i))
+	}
+	r.publish("events.x", payload(5), "Ringcast-End", "true")
+	late := r.subscribe("subject=events.x&from=oldest")
+	for n, s := range append(subs, late) {
+		if s.res.Uncompressed != true {
+			t.Fatal("not compressed")
+		}
+		for i := range 6 {
+			m := s.next()
+			if data := string(m.Data); data != payload(i) && !(n == 3 && strings.Contains(data, fmt.Sprintf(`"n":%d,`, i))) {
+				t.Errorf("client %d got %q, want %q", n, data, payload(i))
+			}
+		}
+		if n == 2 {
+			continue // a wildcard does not end
+		}
+		if _, err := s.dec.Next(); !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("client %d: %v after the end", n, err) // the sum was wrong
+		}
 	}
 }
 

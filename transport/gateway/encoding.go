@@ -10,33 +10,75 @@ import (
 type encoding struct {
 	// number is what the broker keeps the bytes under.
 	number int
-	// event appends an event's frame, and chunk those of a batch as one chunk.
+	// gzip reports that bodies are one gzip member, put together from runs; see
+	// sse.AppendGzipHeader. Every kept run has its GzipPart behind it.
+	gzip bool
+	// frame appends an event as it is before compression.
+	frame func([]byte, *broker.Event) []byte
+	// event appends what is kept of an event, and chunk what is kept of a batch: the
+	// frames of its events as one chunk.
 	event func([]byte, *broker.Event) []byte
 	chunk func([]byte, []*broker.Delivery) []byte
 }
 
-// newEncodings returns the encoding of every format.
+// formats is how many formats there are. Their encodings with gzip follow those
+// without.
+const formats = 2
+
+// newEncodings returns the encodings of every format.
 func newEncodings(stream string) []*encoding {
 	source := sse.Source(stream)
-	var all []*encoding
-	for _, format := range []sse.Format{sse.Raw, sse.CloudEvents} {
-		e := &encoding{number: len(all)}
-		e.event = func(b []byte, ev *broker.Event) []byte { return format.AppendFrame(b, ev, source) }
-		e.chunk = func(b []byte, events []*broker.Delivery) []byte {
-			return appendChunk(b, func(b []byte) []byte { return e.appendEvents(b, events) })
-		}
-		all = append(all, e)
+	all := make([]*encoding, 2*formats)
+	for i := range formats {
+		frame := func(b []byte, e *broker.Event) []byte { return sse.Format(i).AppendFrame(b, e, source) }
+		all[i] = newPlainEncoding(i, frame)
+		all[formats+i] = newGzipEncoding(formats+i, all[i])
 	}
 	return all
 }
 
-// appendEvents appends the events' frames. That of a recent event is made once.
-func (e *encoding) appendEvents(b []byte, events []*broker.Delivery) []byte {
+func newPlainEncoding(number int, frame func([]byte, *broker.Event) []byte) *encoding {
+	enc := &encoding{number: number, frame: frame, event: frame}
+	enc.chunk = func(b []byte, events []*broker.Delivery) []byte {
+		return appendChunk(b, func(b []byte) []byte { return enc.appendFrames(b, events) })
+	}
+	return enc
+}
+
+// newGzipEncoding deflates a batch that is shared as one run: of small events it
+// makes a third, where alone they do not get any smaller.
+func newGzipEncoding(number int, plain *encoding) *encoding {
+	enc := &encoding{number: number, gzip: true, frame: plain.frame}
+	enc.event = func(b []byte, e *broker.Event) []byte {
+		return appendDeflated(b, func(text []byte) []byte { return plain.frame(text, e) })
+	}
+	enc.chunk = func(b []byte, events []*broker.Delivery) []byte {
+		var part sse.GzipPart
+		b = appendChunk(b, func(b []byte) []byte {
+			b = appendDeflated(b, func(text []byte) []byte { return plain.appendFrames(text, events) })
+			b, part = sse.CutGzipPart(b)
+			return b
+		})
+		return part.Append(b)
+	}
+	return enc
+}
+
+// appendDeflated appends what fill appends to its argument as a run, and its part.
+func appendDeflated(b []byte, fill func([]byte) []byte) []byte {
+	buf := takeBuffer()
+	defer giveBuffer(buf)
+	*buf = fill(*buf)
+	return sse.NewGzipPart(*buf).Append(sse.AppendDeflated(b, *buf))
+}
+
+// appendFrames appends the events' frames. That of a recent event is made once.
+func (enc *encoding) appendFrames(b []byte, events []*broker.Delivery) []byte {
 	for _, d := range events {
-		if frame, ok := d.Encoded(e.number, e.event); ok {
+		if frame, ok := d.Encoded(enc.number, enc.event); ok {
 			b = append(b, frame...)
 		} else {
-			b = e.event(b, &d.Event)
+			b = enc.frame(b, &d.Event)
 		}
 	}
 	return b

@@ -35,7 +35,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 		// 204 is what stops an EventSource from coming back.
 		return c.NoContent(http.StatusNoContent)
 	}
-	setStreamHeaders(c.Response().Header())
+	s.setStreamHeaders(c.Response().Header(), sc)
 	if st == nil {
 		return s.serveResponse(c, sc, sub, batch)
 	}
@@ -46,8 +46,14 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	return nil
 }
 
-func setStreamHeaders(h http.Header) {
+func (s *Server) setStreamHeaders(h http.Header, sc script) {
 	h.Set(echo.HeaderContentType, sse.ContentType)
 	h.Set(echo.HeaderCacheControl, "no-store, no-transform") // a compressing proxy would hold events back
 	h.Set("X-Accel-Buffering", "no")                         // nginx
+	if s.opts.Compression {
+		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
+	}
+	if sc.encoding.gzip {
+		h.Set(echo.HeaderContentEncoding, "gzip")
+	}
 }

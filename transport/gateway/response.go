@@ -34,8 +34,11 @@ func (s *Server) serveResponse(c echo.Context, sc script, sub *broker.Subscripti
 
 	ctx := c.Request().Context()
 	switch err := s.follow(ctx, st, sub, batch); {
-	case err == nil:
-		return nil // finished: a clean end
+	case err == nil: // finished: a clean end
+		if end := st.appendEnd(nil); len(end) > 0 {
+			_ = st.send(end) // which does not come if the client has left
+		}
+		return nil
 	case errors.Is(err, errDraining):
 		_ = st.send(st.appendGoodbye(nil)) // the connection is cut either way
 	case ctx.Err() == nil:

@@ -64,7 +64,7 @@ func newRig(t *testing.T, change ...func(*rigOptions)) *rig {
 	r.opts.stream = jetstream.StreamConfig{Name: stream, Subjects: []string{"events.>"}, Manage: true}
 	r.opts.gateway = gateway.Options{
 		Subjects: r.opts.stream.Subjects, Stream: stream, Heartbeat: 100 * time.Millisecond,
-		Retry: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Retry: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Compression: over.compression,
 	}
 	for _, c := range change {
 		c(&r.opts)

@@ -20,10 +20,15 @@ type script struct {
 	primed bool
 	// sent is the last id the client was given, by an event or a bookmark.
 	sent broker.ID
+	// sum is that of everything so far, with gzip.
+	sum sse.GzipSum
 }
 
 func (s *Server) newScript(r *http.Request, req streamRequest) script {
 	sc := script{encoding: s.encodings[req.format], retry: s.opts.Retry, bookmarks: req.bookmarks}
+	if s.opts.Compression && acceptsGzip(r.Header) {
+		sc.encoding = s.encodings[formats+req.format]
+	}
 	if sc.bookmarks == bookmarksAuto {
 		sc.bookmarks = bookmarksLine
 		if prefersBlocks(r) {
@@ -36,11 +41,29 @@ func (s *Server) newScript(r *http.Request, req streamRequest) script {
 // appendOpening appends what comes before the first batch: the reconnection time,
 // and a sign of life where there is nothing else to say.
 func (sc *script) appendOpening(b []byte, batch broker.Batch) []byte {
-	b = sse.AppendRetry(b, sc.retry)
-	if b = sc.appendPriming(b, batch); !sc.primed {
-		b = sse.AppendHeartbeat(b)
+	if sc.encoding.gzip {
+		b = sse.AppendGzipHeader(b)
 	}
-	return b
+	return sc.appendText(b, func(b []byte) []byte {
+		b = sse.AppendRetry(b, sc.retry)
+		if b = sc.appendPriming(b, batch); !sc.primed {
+			b = sse.AppendHeartbeat(b)
+		}
+		return b
+	})
+}
+
+// appendText appends what is said to this client alone, as fill appends it to its
+// argument. That is short and is not deflated.
+func (sc *script) appendText(b []byte, fill func([]byte) []byte) []byte {
+	if !sc.encoding.gzip {
+		return fill(b)
+	}
+	buf := takeBuffer()
+	defer giveBuffer(buf)
+	*buf = fill(*buf)
+	sc.sum.Add(*buf)
+	return sse.AppendStored(b, *buf)
 }
 
 // appendPriming tells the client where it stands before its first event. It is
@@ -67,17 +90,37 @@ func (sc *script) appendBookmark(b []byte, id broker.ID) []byte {
 // say, that.
 func (sc *script) appendBatch(b []byte, batch broker.Batch, due bool) []byte {
 	start := len(b)
-	if batch.Gap != nil {
-		b = sc.appendGap(b, batch)
-	} else {
-		b = sc.appendPriming(b, batch)
+	switch {
+	case batch.Gap != nil:
+		b = sc.appendText(b, func(b []byte) []byte { return sc.appendGap(b, batch) })
+	case !sc.primed:
+		b = sc.appendText(b, func(b []byte) []byte { return sc.appendPriming(b, batch) })
 	}
 	if n := len(batch.Events); n > 0 {
-		b = sc.encoding.appendEvents(b, batch.Events)
+		b = sc.appendEvents(b, batch.Events)
 		sc.sent = batch.Events[n-1].ID
 	}
 	if len(b) == start && due {
-		b = sc.appendHeartbeat(b, batch)
+		b = sc.appendText(b, func(b []byte) []byte { return sc.appendHeartbeat(b, batch) })
+	}
+	return b
+}
+
+// appendEvents appends events for this client. Nothing is deflated for one client:
+// what is not shared is stored.
+func (sc *script) appendEvents(b []byte, events []*broker.Delivery) []byte {
+	enc := sc.encoding
+	if !enc.gzip {
+		return enc.appendFrames(b, events)
+	}
+	for _, d := range events {
+		if kept, ok := d.Encoded(enc.number, enc.event); ok {
+			run, part := sse.CutGzipPart(kept)
+			sc.sum.AddPart(part)
+			b = append(b, run...)
+		} else {
+			b = sc.appendText(b, func(b []byte) []byte { return enc.frame(b, &d.Event) })
+		}
 	}
 	return b
 }
@@ -90,10 +133,17 @@ func (sc *script) sharedChunk(batch broker.Batch) (chunk []byte, ok bool) {
 	if !sc.primed || batch.Gap != nil || n == 0 {
 		return nil, false
 	}
-	if chunk, ok = batch.Encoded(sc.encoding.number, sc.encoding.chunk); ok {
-		sc.sent = batch.Events[n-1].ID
+	chunk, ok = batch.Encoded(sc.encoding.number, sc.encoding.chunk)
+	if !ok {
+		return nil, false
 	}
-	return chunk, ok
+	sc.sent = batch.Events[n-1].ID
+	if sc.encoding.gzip {
+		var part sse.GzipPart
+		chunk, part = sse.CutGzipPart(chunk)
+		sc.sum.AddPart(part)
+	}
+	return chunk, true
 }
 
 // appendHeartbeat keeps the connection alive, and moves the client's id on when
@@ -122,7 +172,15 @@ func (sc *script) appendGap(b []byte, batch broker.Batch) []byte {
 // appendGoodbye tells the client to come back after a time of its own, so that not
 // all come back at once.
 func (sc *script) appendGoodbye(b []byte) []byte {
-	return sse.AppendRetry(b, sc.retry+rand.N(sc.retry))
+	return sc.appendText(b, func(b []byte) []byte { return sse.AppendRetry(b, sc.retry+rand.N(sc.retry)) })
+}
+
+// appendEnd appends what a body ends with that is complete.
+func (sc *script) appendEnd(b []byte) []byte {
+	if !sc.encoding.gzip {
+		return b
+	}
+	return sse.AppendGzipTrailer(b, sc.sum)
 }
 
 // buffers are shared by all streams: an idle one holds none.

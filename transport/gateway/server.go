@@ -40,6 +40,8 @@ type Options struct {
 	// WriteTimeout bounds one write to a client that does not read, and the whole
 	// of a request that is no stream. Default: 30 s.
 	WriteTimeout time.Duration
+	// Compression has streams compressed with gzip for clients that accept it.
+	Compression bool
 	// PublishMaxBytes bounds the body of a publish request. Default: 1 MiB.
 	PublishMaxBytes int64
 	// CORSOrigins are the origins whose pages may use the API: exact

@@ -27,7 +27,7 @@ type shard struct {
 	// so the hub is not called under it.
 	mu      sync.Mutex
 	streams []*stream // in no order
-	ready   []*stream // owned by the shard and woken
+	ready   []*stream // woken, each once
 	drained bool      // no more streams
 }
 
@@ -84,9 +84,15 @@ func (sh *shard) wakeUpLocked(st *stream) (first bool) {
 		return false
 	}
 	st.woken = true
-	if st.catching {
+	return !st.catching && sh.queueLocked(st)
+}
+
+// queueLocked reports whether the shard has to be told.
+func (sh *shard) queueLocked(st *stream) (first bool) {
+	if st.queued {
 		return false
 	}
+	st.queued = true
 	sh.ready = append(sh.ready, st)
 	return len(sh.ready) == 1
 }
@@ -95,13 +101,10 @@ func (sh *shard) wakeUpLocked(st *stream) (first bool) {
 func (sh *shard) handBack(st *stream) {
 	sh.mu.Lock()
 	st.catching, st.cancel = false, nil
-	woken := st.woken && !st.ended
-	if woken {
-		sh.ready = append(sh.ready, st)
-	}
+	first := st.woken && !st.ended && sh.queueLocked(st)
 	drained := sh.drained
 	sh.mu.Unlock()
-	if woken || drained {
+	if first || drained {
 		sh.signal()
 	}
 }
@@ -153,11 +156,17 @@ func (sh *shard) takeReady() []*stream {
 	clear(sh.spare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	taken := sh.ready
-	sh.ready, sh.spare = sh.spare[:0], taken
-	for _, st := range taken {
+	queue := sh.ready
+	taken := queue[:0]
+	for _, st := range queue {
+		st.queued = false
+		if st.catching || st.ended {
+			continue // handBack looks at woken
+		}
 		st.woken = false // before its subscription is read: what comes later wakes again
+		taken = append(taken, st)
 	}
+	sh.ready, sh.spare = sh.spare[:0], queue
 	return taken
 }
 

@@ -41,8 +41,9 @@ type stream struct {
 
 	// catching reports that the goroutine that catches up is the owner.
 	catching bool
-	// woken reports that it is to be served: once it is handed back.
-	woken bool
+	// woken reports that there may be something for it, and queued that it is in
+	// shard.ready: it may have got there before it began to catch up.
+	woken, queued bool
 	// place is the index in shard.streams.
 	place int
 	ended bool
@@ -237,7 +238,7 @@ func (st *stream) due(now time.Duration) bool {
 
 // finish ends the body cleanly and leaves closing to the client, for a while.
 func (st *stream) finish() {
-	err := st.write([]byte(lastChunk))
+	err := st.write(append(appendChunk(nil, st.appendEnd), lastChunk...))
 	if half, ok := st.conn.(interface{ CloseWrite() error }); ok && err == nil {
 		err = errors.Join(half.CloseWrite(), st.conn.SetReadDeadline(time.Now().Add(lingerTime)))
 		if err == nil && !st.server.Draining() {

@@ -182,6 +182,26 @@ func NewGzipPart(plain []byte) GzipPart {
 	return p
 }
 
+// gzipPartLen is the length of what Append appends.
+const gzipPartLen = 12
+
+// Append appends the part, to be kept behind its run.
+func (p GzipPart) Append(dst []byte) []byte {
+	for _, v := range [...]uint32{p.sum.crc, p.sum.size, p.shift} {
+		dst = binary.LittleEndian.AppendUint32(dst, v)
+	}
+	return dst
+}
+
+// CutGzipPart separates the part from what Append appended it to.
+func CutGzipPart(b []byte) (before []byte, p GzipPart) {
+	before, part := b[:len(b)-gzipPartLen], b[len(b)-gzipPartLen:]
+	for i, v := range [...]*uint32{&p.sum.crc, &p.sum.size, &p.shift} {
+		*v = binary.LittleEndian.Uint32(part[4*i:])
+	}
+	return before, p
+}
+
 // CRC-32 is arithmetic on polynomials over GF(2) modulo that of IEEE 802.3. As in
 // package hash/crc32 the highest bit is the coefficient of x^0.
 const (

@@ -45,6 +45,7 @@ type Config struct {
 	Heartbeat       time.Duration `name:"heartbeat" default:"15s" min:"1s" doc:"How often a quiet stream sends a sign of life. Keep it below the read timeout of every proxy in between."`
 	Retry           time.Duration `name:"retry" default:"2s" min:"1ms" doc:"How long clients are told to wait before they reconnect."`
 	WriteTimeout    time.Duration `name:"write-timeout" default:"30s" min:"1s" doc:"How long a write to a client that does not read may take before its connection is cut."`
+	Compression     bool          `name:"compression" default:"false" doc:"Compress streams with gzip for clients that accept it. Every event is compressed once for all of them. Events of a few hundred bytes that come one by one do not get much smaller."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" min:"0s" doc:"How long open requests get to end on shutdown before their connections are cut."`
 	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
