@@ -16,7 +16,12 @@ import (
 const (
 	pullExpiry = 10 * time.Second
 	// The library notices a missing heartbeat after twice this time.
-	pullHeartbeat     = 2 * time.Second
+	pullHeartbeat = 2 * time.Second
+	// A pull request asks for so many batches. With one of 4,096 events, half of
+	// which are taken before the next request is made, the server ran out of requests
+	// under load: a reader that was to follow 110,000 events a second fell behind for
+	// good, 0.3 s and more, where with four it stays 0.05 s behind.
+	pullBatches       = 4
 	inactiveThreshold = time.Minute
 	// What a message has besides payload and headers: subject, reply, framing.
 	pullOverhead = 64 << 10
@@ -245,10 +250,20 @@ func (s *session) deleteConsumer(consumer jetstream.Consumer) {
 
 // consume starts the flow. A pull request is bounded in bytes as well as in
 // messages; the bound has to let the largest message pass, or none would come.
+//
+// The request stands, and the server sends what is stored at once: how much comes
+// at a time grows with the load by itself. Tried and left out, measured with 5,000
+// subjects at 1,000 events a second and with one as fast as it goes: requests that
+// end when the consumer has no more, with a pause of 2, 5 or 10 ms before the next
+// one (as much processor time in all, for each request costs the server as much as
+// the messages that it gathers, and five times the latency); taking messages from a
+// channel without nats.go's dispatcher (no difference); a connection inside the
+// process (9/10 of the processor time where events come one by one, 5/4 as fast as
+// it goes).
 func (s *session) consume(consumer jetstream.Consumer) (jetstream.ConsumeContext, error) {
 	bytes := s.r.opt.BatchBytes + int(s.r.c.nc.MaxPayload()) + pullOverhead
 	return consumer.Consume(s.receive,
-		jetstream.PullMaxMessagesWithBytesLimit(s.r.opt.BatchEvents, bytes),
+		jetstream.PullMaxMessagesWithBytesLimit(pullBatches*s.r.opt.BatchEvents, bytes),
 		jetstream.PullExpiry(pullExpiry),
 		jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { s.fail(err) }),
