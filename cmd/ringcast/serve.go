@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -315,8 +316,7 @@ func (s *server) stopReader() error {
 }
 
 func (s *server) startGateway(context.Context) (err error) {
-	s.listener, err = net.Listen("tcp", s.cfg.Listen.String())
-	if err != nil {
+	if s.listener, err = s.listen(); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
 	s.gateway = gateway.New(gateway.Options{
@@ -340,6 +340,26 @@ func (s *server) startGateway(context.Context) (err error) {
 		}
 	})
 	return nil
+}
+
+// listen listens for HTTP, or for HTTPS where there is a certificate.
+func (s *server) listen() (net.Listener, error) {
+	if s.cfg.TLSCert == "" {
+		return net.Listen("tcp", s.cfg.Listen.String())
+	}
+	certificate, err := tls.LoadX509KeyPair(string(s.cfg.TLSCert), string(s.cfg.TLSKey))
+	if err != nil {
+		return nil, fmt.Errorf("load tls-cert and tls-key: %w", err)
+	}
+	l, err := net.Listen("tcp", s.cfg.Listen.String())
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+	}), nil
 }
 
 // stopGateway lets requests end for the shutdown time-out. What takes longer is
@@ -379,5 +399,9 @@ func (s *server) pageURL() string {
 	if addr.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)) + "/"
+	scheme := "http"
+	if s.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)) + "/"
 }

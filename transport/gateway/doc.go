@@ -3,16 +3,18 @@
 // package's folder, is the contract with its clients.
 //
 // routes.go lists every route; each has a file of its own. A stream's way is
-// stream.go (parse, subscribe), then events.go (Server-Sent Events) or page.go
-// (JSON).
+// stream.go (parse), then page.go (JSON) or events.go (Server-Sent Events), which
+// subscribes. What a client is told, in bytes, is script.go's and encoding.go's. Two
+// things carry it: over plain HTTP/1.1 takeover.go, on the connection itself, served by
+// shard.go; and over everything else response.go, by way of net/http.
 //
 // What it promises:
 //   - Whatever can be refused is refused before a stream starts, as
 //     application/problem+json (RFC 9457). After the headers a stream only ends.
 //   - A clean end of the body means that the stream is finished. Everything else,
 //     a drain included, cuts the connection without one, so that clients come back.
-//   - A client that does not read costs its own goroutine and one write buffer,
-//     and is cut after the write time-out.
+//   - A client that does not read costs a goroutine and one write buffer, and is cut
+//     after the write time-out. One that has nothing to get costs neither.
 //   - Liveness does not depend on NATS; readiness says what is missing.
 //
 // What it does not promise: that bytes handed to the kernel have arrived.

@@ -21,6 +21,8 @@ import (
 //	doc      one sentence or two
 type Config struct {
 	Listen  Address `name:"listen" default:"127.0.0.1:8080" doc:"Address on which the gateway serves HTTP. Port 0 takes a free one."`
+	TLSCert File    `name:"tls-cert" default:"" doc:"Certificate (PEM, with its chain) to serve HTTPS with, and so HTTP/2; needs tls-key. A browser has six connections at most to an origin over HTTP/1.1, and one for all streams over HTTP/2. Read at the start."`
+	TLSKey  File    `name:"tls-key" default:"" doc:"Private key (PEM) of tls-cert."`
 	DataDir string  `name:"data-dir" default:"./data" allowed:"a folder; made when missing" doc:"Where the ring file and the embedded NATS server's streams are kept."`
 
 	NATSURL     NATSURL `name:"nats-url" default:"" doc:"The NATS servers to connect to. Empty runs one inside this process. The URL may carry a password or token; better to pass it in the environment or the file than as a flag, which other users of the machine can see."`
@@ -60,6 +62,8 @@ func (c *Config) Embedded() bool { return c.NATSURL.Empty() }
 // check returns what is wrong between settings that are each valid alone.
 func (c *Config) check() error {
 	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("tls-cert and tls-key: only one of them is set, and they need each other")
 	case (c.NATSTLSCert == "") != (c.NATSTLSKey == ""):
 		return errors.New("nats-tls-cert and nats-tls-key: only one of them is set, and they need each other")
 	case c.Embedded() && c.NATSCreds != "":

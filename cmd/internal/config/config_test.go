@@ -229,6 +229,8 @@ func TestLoad_Errors(t *testing.T) {
 		{"nats-url/no host", "nats-url: 'nats://'", nil, nil, `FILE: nats-url has no host: ` + natsURL},
 		{"nats-listen/port", "nats-listen: -2", nil, nil, `FILE: nats-listen "-2" is not an address: allowed is host:port`},
 		{"nats-creds/missing", "", nil, []string{"--nats-creds=/nowhere/c"}, `--nats-creds "/nowhere/c" cannot be read (no such file or directory): ` + readable},
+		{"tls-cert/missing", "", nil, []string{"--tls-cert=/nowhere/c"}, `--tls-cert "/nowhere/c" cannot be read (no such file or directory): ` + readable},
+		{"tls-key/missing", "", nil, []string{"--tls-key=/nowhere/c"}, `--tls-key "/nowhere/c" cannot be read (no such file or directory): ` + readable},
 		{"nats-tls-ca/missing", "", nil, []string{"--nats-tls-ca=/nowhere/c"}, `--nats-tls-ca "/nowhere/c" cannot be read (no such file or directory): ` + readable},
 		{"nats-tls-cert/missing", "", nil, []string{"--nats-tls-cert=/nowhere/c"}, `--nats-tls-cert "/nowhere/c" cannot be read (no such file or directory): ` + readable},
 		{"nats-tls-key/missing", "", nil, []string{"--nats-tls-key=/nowhere/c"}, `--nats-tls-key "/nowhere/c" cannot be read (no such file or directory): ` + readable},
@@ -259,6 +261,8 @@ func TestLoad_Errors(t *testing.T) {
 		{"log-level/unknown", "", nil, []string{"--log-level=loud"}, `--log-level "loud" is not a log level: allowed is debug, info, warn or error`},
 		{"log-format/unknown", "", []string{"RINGCAST_LOG_FORMAT=xml"}, nil, `RINGCAST_LOG_FORMAT "xml" is not a log format: allowed is text or json`},
 
+		{"together/certificate of HTTPS without key", "", nil, []string{"--tls-cert=config.go"},
+			"configuration: tls-cert and tls-key: only one of them is set, and they need each other"},
 		{"together/certificate without key", "", nil, []string{"--nats-url=tls://a", "--nats-tls-cert=config.go"},
 			"configuration: nats-tls-cert and nats-tls-key: only one of them is set, and they need each other"},
 		{"together/credentials for the embedded server", "", nil, []string{"--nats-creds=config.go"},
