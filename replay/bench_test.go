@@ -10,8 +10,8 @@ import (
 	"ringcast/replay"
 )
 
-// benchBatch returns n events of 128 bytes from seq on, on a thousand subjects.
-func benchBatch(from uint64, n int) []broker.Event {
+// benchBatch returns n events of 128 bytes from seq on, on so many subjects.
+func benchBatch(from uint64, n, subjects int) []broker.Event {
 	now := time.Now().UnixNano()
 	data := make([]byte, 128)
 	events := make([]broker.Event, n)
@@ -19,7 +19,7 @@ func benchBatch(from uint64, n int) []broker.Event {
 		seq := from + uint64(i)
 		events[i] = broker.Event{
 			ID:      broker.ID{Seq: seq, Stamp: now + int64(i)},
-			Subject: fmt.Sprintf("events.bench.%03d", seq%1000),
+			Subject: fmt.Sprintf("events.bench.%03d", seq%uint64(subjects)),
 			Data:    data,
 		}
 	}
@@ -47,7 +47,7 @@ func BenchmarkRing_Append(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			r := openBench(b, bench.opts)
-			batch := benchBatch(1, 1000)
+			batch := benchBatch(1, 1000, 1000)
 			seq := uint64(1)
 			if bench.opts.MaxEvents == 100_000 {
 				for seq < 100_000 {
@@ -78,7 +78,7 @@ func BenchmarkRing_Read(b *testing.B) {
 	const events = 200_000
 	r := openBench(b, replay.Options{})
 	for seq := uint64(1); seq <= events; seq += 1000 {
-		if err := r.Append(benchBatch(seq, 1000)); err != nil {
+		if err := r.Append(benchBatch(seq, 1000, 1000)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -111,26 +111,45 @@ func BenchmarkRing_Read(b *testing.B) {
 	}
 }
 
-// BenchmarkRing_Open opens a full ring of 1,000,000 events of 128 bytes.
+// BenchmarkRing_Open opens a full ring of 1,000,000 events of 128 bytes on few and
+// on many subjects, and reads what a client that resumes on one of them reads first.
 func BenchmarkRing_Open(b *testing.B) {
+	for _, subjects := range []int{1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("subjects=%d", subjects), func(b *testing.B) { benchOpen(b, subjects) })
+	}
+}
+
+func benchOpen(b *testing.B, subjects int) {
 	path := filepath.Join(b.TempDir(), "ring.db")
-	r, err := replay.Open(path, replay.Options{})
+	opts := replay.Options{MaxEvents: 1_000_000, MaxBytes: 1 << 30}
+	r, err := replay.Open(path, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
-	for seq := uint64(1); seq < replay.DefaultMaxEvents; seq += 1000 {
-		if err := r.Append(benchBatch(seq, 1000)); err != nil {
+	for seq := uint64(1); seq < 1_000_000; seq += 1000 {
+		if err := r.Append(benchBatch(seq, 1000, subjects)); err != nil {
 			b.Fatal(err)
 		}
 	}
+	f, err := broker.NewFilter([]string{"events.bench.500"}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var resume time.Duration
 	for b.Loop() {
 		if err := r.Close(); err != nil {
 			b.Fatal(err)
 		}
-		if r, err = replay.Open(path, replay.Options{}); err != nil {
+		if r, err = replay.Open(path, opts); err != nil {
 			b.Fatal(err)
 		}
+		start := time.Now()
+		if _, err := r.Read(0, f, broker.Limits{Events: 512, Bytes: 1 << 20}); err != nil {
+			b.Fatal(err)
+		}
+		resume += time.Since(start)
 	}
+	b.ReportMetric(float64(resume.Microseconds())/float64(b.N), "µs-resume/op")
 	b.ReportMetric(float64(r.Stats().FileSize)/(1<<20), "MiB")
 	if err := r.Close(); err != nil {
 		b.Fatal(err)
