@@ -148,6 +148,9 @@ func (sh *shard) run(stop <-chan struct{}) {
 		for _, st := range sh.takeReady() {
 			sh.serve(st)
 		}
+		if cap(sh.buf) > maxPooledBuffer {
+			sh.buf = nil
+		}
 	}
 }
 
