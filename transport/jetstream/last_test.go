@@ -96,8 +96,8 @@ func TestHistory_Get_after_Last(t *testing.T) {
 		t.Errorf("asked for %d events", n)
 	}
 	other := jetstream.NewHistory(r.c, jetstream.HistoryOptions{Stream: streamName})
-	if n := r.asked(t, func() { check(r.getAll(t, other)) }); n < 100 {
-		t.Errorf("asked for %d events of 100 where Last has read none", n)
+	if n := r.asked(t, func() { check(r.getAll(t, other)) }); n == 0 {
+		t.Error("no question seen where Last has read nothing: the test sees none")
 	}
 }
 
