@@ -54,7 +54,7 @@ func (o HubOptions) withDefaults() HubOptions {
 //
 // Invariants, on which the reading side in subscription.go relies:
 //
-//	H1  The log commits, and then the tail takes in, before anybody is marked, and
+//	H1  The log takes in, and then the tail, before anybody is marked, and
 //	    before head moves: what a mark or head names can be read.
 //	H2  The subscriptions that a batch matches are marked, with the position before
 //	    the first event that matches, and then head moves; a subscription looks at

@@ -58,8 +58,10 @@ type Page struct {
 // concurrently, but Append and Reset by one goroutine at a time. After Close
 // they return an error.
 type Log interface {
-	// Append stores events, whose sequences increase strictly and begin above
-	// Head, in one commit, and evicts the oldest to keep the log's limits.
+	// Append takes in events, whose sequences increase strictly and begin above
+	// Head: when it returns they can be read. They may get to the disk later, as the
+	// stream still has them, and so may the oldest be evicted. The log keeps the
+	// events; the caller does not change them afterwards.
 	Append(events []Event) error
 	// Reset drops every event and makes at the floor and the head.
 	Reset(at ID) error

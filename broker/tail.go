@@ -72,7 +72,7 @@ func (t *tail) head() ID {
 	return t.floor
 }
 
-// append takes in events that the log has committed. It reports whether it has let
+// append takes in events that the log has taken in. It reports whether it has let
 // go of a good part of what it held.
 func (t *tail) append(events []Event) (forgot bool) {
 	added := deliveries(events)

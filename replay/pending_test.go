@@ -50,7 +50,7 @@ func TestRing_Pending(t *testing.T) {
 			if got := inFile(t, path).Events; got != 20 {
 				t.Errorf("before the interval has passed: %d in the file", got)
 			}
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			synctest.Wait()
 			if got := inFile(t, path).Events; got != 30 {
 				t.Errorf("after the interval: %d in the file", got)

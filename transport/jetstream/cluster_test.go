@@ -89,9 +89,10 @@ func TestReader_cluster(t *testing.T) {
 		t.Errorf("a change of leader counted as a loss: %+v", st)
 	}
 
-	h := jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName})
+	var h *jetstream.History
 	f := filter(t, []string{"events.>"})
 	for range 20 { // wherever each consumer is placed
+		h = jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName}) // with nothing read yet
 		p, floor, err := h.Read(testContext(t), 0, 100, f, broker.Limits{Events: 1000, Bytes: 1 << 20})
 		if err != nil || floor.Seq != 0 || len(p.Events) != 100 {
 			t.Fatalf("%d events, floor %s, %v", len(p.Events), floor, err)

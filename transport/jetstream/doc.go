@@ -18,7 +18,9 @@
 //   - [History] answers for the stream's leader, or returns an error that wraps
 //     broker.ErrUnavailable. It never passes off a partial answer as a whole one.
 //   - Memory is bounded: a session of the reader holds one batch, one inbox and
-//     two pull requests, each bounded in bytes; a history page is bounded too.
+//     two pull requests, each bounded in bytes; a history's pages under way are
+//     bounded too, and so is what it keeps of them for a few seconds
+//     ([HistoryOptions].CacheBytes).
 //   - Credentials, of URLs and otherwise, are in no log line, status or error.
 //
 // What it does not promise:
