@@ -231,6 +231,10 @@ func (r *rig) publishMany(subject string, n int) {
 		}
 	}
 	r.reach(first + uint64(n))
+	r.await("the ring to evict", func() bool { // which it does when it writes
+		b := r.ring.Bounds()
+		return b.Head.Seq-b.Floor.Seq <= uint64(r.ring.Stats().MaxEvents)
+	})
 }
 
 // request makes a request; header are pairs.
