@@ -319,6 +319,10 @@ func (s *server) startGateway(context.Context) (err error) {
 	if s.listener, err = s.listen(); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
+	ticketKey, err := s.cfg.TicketKey.Key()
+	if err != nil {
+		return fmt.Errorf("start gateway: ticket-key-file %w", err)
+	}
 	s.gateway = gateway.New(gateway.Options{
 		Hub:             s.hub,
 		Publisher:       s.client,
@@ -331,6 +335,8 @@ func (s *server) startGateway(context.Context) (err error) {
 		WriteTimeout:    s.cfg.WriteTimeout,
 		Compression:     s.cfg.Compression,
 		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
+		TicketKey:       ticketKey,
+		TicketTTL:       s.cfg.TicketTTL,
 		CORSOrigins:     s.cfg.CORSOrigins,
 		Logger:          s.log,
 	})

@@ -34,15 +34,15 @@ const (
 // streamParams are a stream's parameters as the client wrote them. PROTOCOL.md,
 // "Stream parameters", describes them.
 type streamParams struct {
-	Subjects    stringList `json:"subject"`
-	Types       stringList `json:"type"`
-	From        string     `json:"from"`
-	LastEventID string     `json:"last_event_id"`
-	Format      string     `json:"format"`
-	Bookmarks   string     `json:"bookmarks"`
-	Conflate    string     `json:"conflate"`
-	Limit       *int       `json:"limit"`
-	Wait        string     `json:"wait"`
+	Subjects    stringList `json:"subject,omitempty"`
+	Types       stringList `json:"type,omitempty"`
+	From        string     `json:"from,omitempty"`
+	LastEventID string     `json:"last_event_id,omitempty"`
+	Format      string     `json:"format,omitempty"`
+	Bookmarks   string     `json:"bookmarks,omitempty"`
+	Conflate    string     `json:"conflate,omitempty"`
+	Limit       *int       `json:"limit,omitempty"`
+	Wait        string     `json:"wait,omitempty"`
 }
 
 // streamRequest is what the parameters ask for.

@@ -13,6 +13,7 @@ func (s *Server) routes(e *echo.Echo) {
 
 	e.GET("/v1/stream", s.getStream)
 	e.POST("/v1/stream", s.postStream)
+	e.POST("/v1/tickets", s.postTicket)
 	e.POST("/v1/publish/:subject", s.postPublish)
 	e.GET("/v1/status", s.getStatus)
 	e.Any("/v1/*", s.notFound)

@@ -44,6 +44,11 @@ type Options struct {
 	Compression bool
 	// PublishMaxBytes bounds the body of a publish request. Default: 1 MiB.
 	PublishMaxBytes int64
+	// TicketKey signs tickets: 32 bytes or more, the same on all gateways that shall
+	// take each other's. Default: one of this server's own.
+	TicketKey []byte
+	// TicketTTL is how long a ticket opens streams. Default: 5 min.
+	TicketTTL time.Duration
 	// CORSOrigins are the origins whose pages may use the API: exact
 	// (https://app.example), or * for any, without credentials. Default: none but
 	// the gateway's own.
@@ -67,6 +72,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PublishMaxBytes <= 0 {
 		o.PublishMaxBytes = 1 << 20
+	}
+	if len(o.TicketKey) == 0 {
+		o.TicketKey = newTicketKey()
+	}
+	if o.TicketTTL <= 0 {
+		o.TicketTTL = 5 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -24,9 +24,14 @@ const startTimeout = 2 * time.Second
 // with the hub's own bound of 1 MiB. A single larger event comes all the same.
 var streamPage = broker.Limits{Bytes: 64 << 10}
 
-// getStream is GET /v1/stream: parameters in the query.
+// getStream is GET /v1/stream: parameters in the query, or in a ticket there.
 func (s *Server) getStream(c echo.Context) error {
-	raw, err := queryParams(c.QueryParams())
+	query := c.QueryParams()
+	params := queryParams
+	if query.Has("ticket") {
+		params = s.ticketParams
+	}
+	raw, err := params(query)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,8 @@ type Config struct {
 	Compression     bool          `name:"compression" default:"false" doc:"Compress streams with gzip for clients that accept it. Every event is compressed once for all of them. Events of a few hundred bytes that come one by one do not get much smaller."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" min:"0s" doc:"How long open requests get to end on shutdown before their connections are cut."`
 	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
+	TicketKey       KeyFile       `name:"ticket-key-file" default:"" doc:"Key that tickets are signed with (see the protocol), the same for all gateways that shall take each other's. Empty makes one that lasts until the process ends."`
+	TicketTTL       time.Duration `name:"ticket-ttl" default:"5m" min:"1s" max:"24h" doc:"How long a ticket opens streams."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
 
 	LogLevel  Level  `name:"log-level" default:"info" doc:"The least level of what is logged."`

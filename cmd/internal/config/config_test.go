@@ -122,6 +122,7 @@ func TestLoad_Defaults(t *testing.T) {
 		WriteTimeout:    30 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
 		PublishMaxBytes: 1 << 20,
+		TicketTTL:       5 * time.Minute,
 		LogLevel:        config.Level{Level: slog.LevelInfo},
 		LogFormat:       config.FormatText,
 	}
@@ -200,6 +201,7 @@ func TestLoad_Errors(t *testing.T) {
 		size     = "allowed is a whole number of bytes, or with a unit as in 64KiB or 1GB"
 		subjects = "allowed is NATS subjects, with the wildcards * and >"
 		stream   = `allowed is a name of up to 255 bytes without white space and without any of . * > / \`
+		key      = "allowed is a file that can be read, with 32 bytes or more"
 		natsURL  = "allowed is nats://host:port, also tls://, ws://, wss://; several separated by commas"
 		readable = "allowed is a file that can be read"
 		origins  = "allowed is origins such as https://example.com, or *"
@@ -256,6 +258,9 @@ func TestLoad_Errors(t *testing.T) {
 		{"write-timeout/zero", "", nil, []string{"--write-timeout=0s"}, `--write-timeout "0s" is too small: ` + duration + ", at least 1s"},
 		{"shutdown-timeout/negative", "", nil, []string{"--shutdown-timeout=-1s"}, `--shutdown-timeout "-1s" is too small: ` + duration + ", at least 0s"},
 		{"publish-max-bytes/large", "", nil, []string{"--publish-max-bytes=65MiB"}, `--publish-max-bytes "65MiB" is too large: ` + size + ", from 1B to 64MiB"},
+		{"ticket-key-file/missing", "", nil, []string{"--ticket-key-file=/nowhere/k"}, `--ticket-key-file "/nowhere/k" cannot be read (no such file or directory): ` + key},
+		{"ticket-key-file/short", "", nil, []string{"--ticket-key-file=/dev/null"}, `--ticket-key-file "/dev/null" has 0 bytes in it, which are too few: ` + key},
+		{"ticket-ttl/large", "", nil, []string{"--ticket-ttl=25h"}, `--ticket-ttl "25h" is too large: ` + duration + ", from 1s to 24h"},
 		{"cors-origins/path", "", nil, []string{"--cors-origins=https://a.example/"}, `--cors-origins "https://a.example/" contains "https://a.example/", which is not an origin: ` + origins},
 		{"cors-origins/no scheme", "cors-origins: [a.example]", nil, nil, `FILE: cors-origins "a.example" contains "a.example", which is not an origin: ` + origins},
 		{"log-level/unknown", "", nil, []string{"--log-level=loud"}, `--log-level "loud" is not a log level: allowed is debug, info, warn or error`},

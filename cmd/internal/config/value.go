@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,6 +128,39 @@ func (f *File) UnmarshalText(b []byte) error {
 		return fmt.Errorf("cannot be read (%w)", cause(err))
 	}
 	return nil
+}
+
+// minKey is the least length of a key in bytes: that of the hash it is used with.
+const minKey = 32
+
+// KeyFile is the path of a file with a secret key: all its bytes but a line end
+// after them.
+type KeyFile string
+
+func (KeyFile) allowed() string {
+	return fmt.Sprintf("a file that can be read, with %d bytes or more", minKey)
+}
+
+// UnmarshalText reads the file, to find out now what is wrong with it.
+func (f *KeyFile) UnmarshalText(b []byte) error {
+	*f = KeyFile(b)
+	_, err := f.Key()
+	return err
+}
+
+// Key reads the key; it is nil where no file is configured.
+func (f KeyFile) Key() ([]byte, error) {
+	if f == "" {
+		return nil, nil
+	}
+	key, err := os.ReadFile(string(f))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read (%w)", cause(err))
+	}
+	if key = bytes.TrimRight(key, "\r\n"); len(key) < minKey {
+		return nil, fmt.Errorf("has %d bytes in it, which are too few", len(key))
+	}
+	return key, nil
 }
 
 // StreamName is the name of a JetStream stream.

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/labstack/echo/v4"
+)
+
+// A ticket is the parameters of a stream, signed, in a URL that opens it: for a
+// native EventSource, which can send neither a header nor a body. It holds
+// everything itself, so that any gateway with the same key takes it.
+const (
+	// minTicketKey is the length of a key in bytes below which HMAC-SHA256 would be
+	// weaker than its hash (RFC 7518, section 3.2).
+	minTicketKey = 32
+	// maxTicket bounds a ticket in bytes, so that its URL passes through proxies and
+	// browsers.
+	maxTicket = 6 << 10
+	// ticketUse keeps a token that the same key has signed for something else from
+	// being taken for a ticket.
+	ticketUse = "ringcast.stream"
+)
+
+// ticketClaims are what a ticket says.
+type ticketClaims struct {
+	jwt.RegisteredClaims
+	Stream streamParams `json:"stream"`
+}
+
+// ticketAnswer is the answer of postTicket.
+type ticketAnswer struct {
+	// URL is relative to the gateway's own.
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// postTicket is POST /v1/tickets: it answers with a URL that opens the stream of
+// the parameters in the body, until it expires.
+func (s *Server) postTicket(c echo.Context) error {
+	raw, err := queryParams(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	if err := bodyParams(c, &raw); err != nil {
+		return err
+	}
+	now := time.Now()
+	if _, err := raw.request(now, s.opts.Subjects); err != nil {
+		return err // rather now than when it is used
+	}
+	expires := now.Add(s.opts.TicketTTL).Truncate(time.Second)
+	ticket, err := s.signTicket(raw, expires)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return c.JSON(http.StatusOK, ticketAnswer{"/v1/stream?" + url.Values{"ticket": {ticket}}.Encode(), expires.UTC()})
+}
+
+func (s *Server) signTicket(raw streamParams, expires time.Time) (string, error) {
+	claims := ticketClaims{
+		RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{ticketUse}, ExpiresAt: jwt.NewNumericDate(expires)},
+		Stream:           raw,
+	}
+	ticket, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(s.opts.TicketKey)
+	if err != nil {
+		return "", fmt.Errorf("sign ticket: %w", err)
+	}
+	if len(ticket) > maxTicket {
+		return "", badRequest{{Field: "subject", Detail: fmt.Sprintf(
+			"the ticket would have %d bytes, and a URL takes %d: ask for fewer or shorter subjects", len(ticket), maxTicket)}}
+	}
+	return ticket, nil
+}
+
+// ticketParams returns the parameters of the stream that a query with a ticket asks
+// for. Beside the ticket there can only be the id that a client resumes from.
+func (s *Server) ticketParams(q url.Values) (streamParams, error) {
+	for name := range q {
+		if !slices.Contains([]string{"ticket", "last_event_id", "lastEventId"}, name) {
+			return streamParams{}, badRequest{{Field: name, Detail: "cannot be given beside a ticket, which has the parameters"}}
+		}
+	}
+	var claims ticketClaims
+	_, err := jwt.ParseWithClaims(q.Get("ticket"), &claims,
+		func(*jwt.Token) (any, error) { return s.opts.TicketKey, nil },
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithAudience(ticketUse), jwt.WithExpirationRequired())
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return streamParams{}, echo.NewHTTPError(http.StatusUnauthorized, "the ticket has expired: get another one")
+	case err != nil: // how it fails is nothing to help a forger with
+		return streamParams{}, echo.NewHTTPError(http.StatusUnauthorized, "the ticket is not valid here")
+	}
+	raw := claims.Stream
+	if id := q.Get("last_event_id"); id != "" {
+		raw.LastEventID = id
+	} else if id := q.Get("lastEventId"); id != "" {
+		raw.LastEventID = id
+	}
+	return raw, nil
+}
+
+// newTicketKey returns a key for the tickets of one process.
+func newTicketKey() []byte {
+	key := make([]byte, minTicketKey)
+	_, _ = rand.Read(key) // never fails
+	return key
+}
