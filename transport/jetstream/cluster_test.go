@@ -89,6 +89,11 @@ func TestReader_cluster(t *testing.T) {
 		t.Errorf("a change of leader counted as a loss: %+v", st)
 	}
 
+	// What a replica that has not applied the last events would answer is not
+	// promised (doc.go).
+	awaitThat(t, "the replicas", func() bool {
+		return !slices.ContainsFunc(servers, func(s *server.Server) bool { return s.Name() != leader && lastApplied(t, s) < 100 })
+	})
 	var h *jetstream.History
 	f := filter(t, []string{"events.>"})
 	for range 20 { // wherever each consumer is placed
@@ -101,4 +106,21 @@ func TestReader_cluster(t *testing.T) {
 	if seqs, err := h.Last(testContext(t), f, 100, 10); err != nil || len(seqs) != 1 || seqs[0] != 100 {
 		t.Errorf("last %v, %v", seqs, err)
 	}
+}
+
+// lastApplied returns the last sequence that a server itself has of the stream.
+func lastApplied(t *testing.T, s *server.Server) uint64 {
+	t.Helper()
+	info, err := s.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			if stream.Name == streamName {
+				return stream.State.LastSeq
+			}
+		}
+	}
+	return 0
 }
