@@ -22,7 +22,7 @@ import (
 // With a certificate the gateway speaks HTTPS, and HTTP/2 to those who can.
 func TestServe_TLS(t *testing.T) {
 	cert, key, roots := certificate(t)
-	_, ready := serve(t, "--tls-cert", cert, "--tls-key", key)
+	_, ready := serve(t, "--data-dir", t.TempDir(), "--tls-cert", cert, "--tls-key", key)
 	if !strings.HasPrefix(ready.URL, "https://") {
 		t.Fatalf("it says that it is at %s", ready.URL)
 	}
