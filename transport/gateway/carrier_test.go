@@ -253,6 +253,23 @@ func TestStream_Leaves(t *testing.T) {
 	}
 }
 
+// A client that does not close its side after the end is not waited for.
+func TestStream_EndUnclosed(t *testing.T) {
+	r := newRig(t)
+	r.publish("events.x", "1")
+	conn := r.dial()
+	if _, err := io.WriteString(conn, "GET /v1/stream?subject=events.x&from=oldest HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the stream to open", func() bool { return r.streams() == 1 })
+	r.publish("events.x", "2", "Ringcast-End", "true")
+	all, err := io.ReadAll(conn) // its side only
+	if err != nil || !strings.HasSuffix(string(all), "\r\n0\r\n\r\n") {
+		t.Errorf("%q, %v", all, err)
+	}
+	r.await("the stream to end", func() bool { return r.streams() == 0 })
+}
+
 // What a client sends after its request is ignored, within bounds.
 func TestStream_TalkativeClient(t *testing.T) {
 	r := newRig(t)

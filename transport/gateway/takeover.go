@@ -239,13 +239,12 @@ func (st *stream) due(now time.Duration) bool {
 // finish ends the body cleanly and leaves closing to the client, for a while.
 func (st *stream) finish() {
 	err := st.write(append(appendChunk(nil, st.appendEnd), lastChunk...))
-	if half, ok := st.conn.(interface{ CloseWrite() error }); ok && err == nil {
-		err = errors.Join(half.CloseWrite(), st.conn.SetReadDeadline(time.Now().Add(lingerTime)))
-		if err == nil && !st.server.Draining() {
-			return // its departure ends it
-		}
+	half, ok := st.conn.(interface{ CloseWrite() error })
+	if err != nil || !ok || half.CloseWrite() != nil || st.server.Draining() {
+		st.end()
+		return
 	}
-	st.end()
+	time.AfterFunc(lingerTime, st.end) // unless its departure does
 }
 
 // sayGoodbye tells the client to come back and cuts it off, without a clean end.
