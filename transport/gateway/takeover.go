@@ -85,9 +85,8 @@ func (st *stream) takeOver(c echo.Context, sub *broker.Subscription, batch broke
 	}
 	st.conn, st.sub = conn, sub
 	head := responseHead(c.Response().Header())
-	if !st.shard.join(st) {
+	if !st.shard.join(st) { // a cut before the first byte is one like any other
 		sub.Close()
-		_, _ = conn.Write(appendChunk(head, st.appendGoodbye))
 		_ = conn.Close()
 		return nil
 	}
