@@ -10,6 +10,8 @@ FUZZTIME ?= 30s
 RUNS     ?= 5
 SECONDS  ?= 5
 WEB      := transport/web
+CLIENT   := $(WEB)/client
+INSTALL  := $(WEB)/node_modules/.package-lock.json $(CLIENT)/node_modules/.package-lock.json
 
 # Pinned; the Go tool fetches and builds it.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
@@ -33,18 +35,20 @@ build: ## Build bin/ringcast
 ##@ Work on it
 
 .PHONY: test
-test: tools $(WEB)/node_modules/.package-lock.json ## All tests, with the race detector and a browser; installs what they need
+test: tools $(INSTALL) ## All tests, with the race detector and a browser; installs what they need
 	go test -race ./...
 	cd $(WEB) && npm test
+	cd $(CLIENT) && npm test
 
 .PHONY: check
-check: $(WEB)/node_modules/.package-lock.json ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle
+check: $(INSTALL) ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle and client
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted >&2; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 	cd $(WEB) && npm run check
+	cd $(CLIENT) && npm run check
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
@@ -79,6 +83,6 @@ tools: ## Install what the tests need and is missing (Debian, Ubuntu), or say wh
 	@.ci/install-tools
 
 # npm writes this file last.
-$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or newer, with npm" >&2; exit 1; }
-	cd $(WEB) && npm ci --no-audit --no-fund
+	cd $* && npm ci --no-audit --no-fund

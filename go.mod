@@ -52,5 +52,6 @@ require (
 
 ignore (
 	./node_modules
+	./transport/web/client/node_modules
 	./transport/web/node_modules
 )

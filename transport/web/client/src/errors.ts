@@ -1,0 +1,47 @@
+/**
+ * - `offline`: the browser says that there is no network
+ * - `network`: no answer, or the connection was lost. A browser does not tell a CORS
+ *   error from a server that cannot be reached; neither can this
+ * - `connect-timeout`, `idle-timeout`: the limits of the options
+ * - `status`: an answer that is neither a stream nor JSON
+ * - `content-type`: a 200 that is neither
+ * - `unauthorized`: 401, also after `onunauthorized`
+ * - `setup`: a function among the options failed before the request
+ * - `listener`: a callback or listener threw; the stream goes on
+ * - `storage`: the id could not be kept or read; the stream goes on
+ */
+export type StreamErrorCode =
+	| "offline"
+	| "network"
+	| "connect-timeout"
+	| "idle-timeout"
+	| "status"
+	| "content-type"
+	| "unauthorized"
+	| "setup"
+	| "listener"
+	| "storage";
+
+/** Everything that a stream reports. */
+export class StreamError extends Error {
+	override readonly name = "StreamError";
+
+	constructor(
+		readonly code: StreamErrorCode,
+		message: string,
+		/** Of the answer, where there was one. */
+		readonly status?: number,
+		cause?: unknown,
+	) {
+		super(message, { cause });
+	}
+}
+
+/** Tells an error that nobody listens for, without ending a process for it. */
+export function report(error: unknown): void {
+	if (typeof globalThis.reportError === "function") {
+		globalThis.reportError(error);
+	} else {
+		console.error(error);
+	}
+}
