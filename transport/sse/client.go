@@ -76,6 +76,16 @@ type Client struct {
 	// OnRetry, where set, is called before each wait with the reason (io.EOF where
 	// the server ended the stream) and its length, from within Run.
 	OnRetry func(cause error, wait time.Duration)
+	// OnComment, where set, is called with the text of each comment line (without
+	// the colon), heartbeats included, from within Run and in order with the
+	// messages. text is valid until it returns.
+	OnComment func(text []byte)
+	// Restart, where set, has each value that Run receives drop the connection, or
+	// end the wait, and makes it connect again at once after the last id, whatever
+	// the server asked for: for a caller who knows more, of a network that changed
+	// or a token that was renewed. OnRetry is not called. Of several runs one gets
+	// the value. It must not be closed during a run.
+	Restart <-chan struct{}
 }
 
 // Run connects, hands each message to handle in order, from the calling goroutine,
@@ -108,6 +118,8 @@ func (c *Client) Run(ctx context.Context, handle func(Message) error) error {
 			return final.err
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case r.restarted:
+			continue
 		}
 		if err := r.pause(ctx, err); err != nil {
 			return err
@@ -150,7 +162,8 @@ type run struct {
 
 	lastEventID      string
 	reconnectionTime time.Duration
-	failures         int // attempts since the last stable stream
+	failures         int  // attempts since the last stable stream
+	restarted        bool // Restart had a value for the last attempt
 }
 
 // finalError marks an error that ends Run.
@@ -165,6 +178,7 @@ func (r *run) attempt(ctx context.Context) error {
 	defer cancel(nil)
 	dog := newWatchdog(r.IdleTimeout, func() { cancel(ErrIdle) })
 	defer dog.rest()
+	defer r.watchRestart(ctx, cancel)()
 
 	resp, err := r.request(ctx)
 	if err != nil {
@@ -233,7 +247,7 @@ func checkResponse(resp *http.Response) error {
 // follow reads one stream until it ends, which it always does with an error.
 func (r *run) follow(body io.Reader) error {
 	opened := time.Now()
-	d := NewDecoder(body, WithLastEventID(r.lastEventID), WithMaxEventSize(r.MaxEventSize))
+	d := NewDecoder(body, WithLastEventID(r.lastEventID), WithMaxEventSize(r.MaxEventSize), WithComments(r.OnComment))
 	err := r.handleAll(d)
 	r.lastEventID = d.LastEventID()
 	if wait, ok := d.Retry(); ok {

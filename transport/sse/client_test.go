@@ -218,6 +218,18 @@ func TestClient_Run(t *testing.T) {
 			t.Errorf("causes (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("hands over comments in their place", func(t *testing.T) {
+		p := newPeer(t, stream(":\ndata: a\n: b\n\n:\xe2\x82c\n"), cut(":d\n"))
+		c := p.client()
+		var got []string
+		c.OnComment = func(text []byte) { got = append(got, ":"+string(text)) }
+		if err := c.Run(t.Context(), func(m sse.Message) error { got = append(got, string(m.Data)); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{":", ": b", "a", ":\uFFFDc", ":d"}, got); diff != "" {
+			t.Errorf("comments and messages (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("tries again when nobody listens", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

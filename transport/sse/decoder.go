@@ -69,7 +69,8 @@ func WithMaxEventSize(n int) DecoderOption {
 }
 
 // WithComments has f called with the text of each comment line (without the
-// colon), from within Next. text is valid until f returns.
+// colon, and decoded as the rest of the stream is), from within Next. text is
+// valid until f returns.
 func WithComments(f func(text []byte)) DecoderOption {
 	return func(d *Decoder) { d.onComment = f }
 }
@@ -134,7 +135,7 @@ func (d *Decoder) interpret(line []byte) error {
 	switch string(name) {
 	case "": // a comment; without a colon the line would be blank
 		if d.onComment != nil {
-			d.onComment(line[1:])
+			d.onComment(decodeUTF8(line[1:]))
 		}
 	case "data":
 		return d.appendData(value)

@@ -26,8 +26,34 @@ func (r *run) pause(ctx context.Context, cause error) error {
 	select {
 	case <-timer.C:
 		return nil
+	case <-r.Restart:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// watchRestart cancels an attempt when a restart is asked for, until end is called,
+// which ends the attempt. restarted tells then whether a restart was asked for; it
+// is not lost where the attempt came to its own end in the same moment.
+func (r *run) watchRestart(ctx context.Context, cancel context.CancelCauseFunc) (end func()) {
+	r.restarted = false
+	if r.Restart == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-r.Restart:
+			r.restarted = true
+			cancel(nil)
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		cancel(nil)
+		<-done
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ringcast/transport/sse"
 )
 
@@ -284,6 +286,67 @@ func TestClient_IdleTimeout(t *testing.T) {
 				t.Errorf("gave up after %v", took)
 			}
 		})
+	})
+}
+
+// A restart drops the connection, or ends the wait, and the next attempt is made at
+// once, after the last id.
+func TestClient_Restart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		restart := make(chan struct{})
+		c := sse.Client{URL: "http://gateway.test/", Retry: time.Hour, Backoff: -1, IdleTimeout: -1, Restart: restart}
+		begin := time.Now()
+		at := func(r *http.Request) string { return time.Since(begin).String() + " " + r.Header.Get("Last-Event-ID") }
+		var attempts, retries []string
+		c.HTTP = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			attempts = append(attempts, at(r))
+			switch len(attempts) {
+			case 1: // a stream under way
+				return answer(r, 200, nil, piece{0, "data: a\nid: 1\n\ndata: cut"}, piece{silence, ""}), nil
+			case 2: // an answer that is long in coming
+				<-r.Context().Done()
+				return nil, context.Cause(r.Context())
+			case 3: // and a wait, which a refusal has made longer
+				return answer(r, 503, http.Header{"Retry-After": {"3600"}}), nil
+			}
+			return answer(r, 204, nil), nil
+		})}
+		c.OnRetry = func(cause error, _ time.Duration) { retries = append(retries, cause.Error()) }
+		go func() {
+			for range 3 {
+				time.Sleep(time.Minute)
+				restart <- struct{}{}
+			}
+		}()
+		if err := c.Run(t.Context(), func(sse.Message) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"0s ", "1m0s 1", "2m0s 1", "3m0s 1"}, attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"server answered 503 Service Unavailable"}, retries); diff != "" {
+			t.Errorf("retries (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A restart is not lost where the attempt comes to its own end in the same moment.
+func TestClient_Restart_as_the_attempt_ends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		restart := make(chan struct{}, 1)
+		c := sse.Client{URL: "http://gateway.test/", Retry: time.Hour, Restart: restart}
+		attempts := 0
+		c.HTTP = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if attempts++; attempts > 200 {
+				return answer(r, 204, nil), nil
+			}
+			restart <- struct{}{}
+			return nil, errRefused
+		})}
+		begin := time.Now()
+		if err := c.Run(t.Context(), nil); err != nil || time.Since(begin) > 0 {
+			t.Errorf("error %v after %d attempts in %v", err, attempts, time.Since(begin))
+		}
 	})
 }
 
