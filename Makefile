@@ -9,6 +9,7 @@ LDFLAGS  := -X main.linkedVersion=$(VERSION) -X main.linkedCommit=$(COMMIT)
 FUZZTIME ?= 30s
 RUNS     ?= 5
 SECONDS  ?= 5
+PORT     ?= 8000
 WEB      := transport/web
 CLIENT   := $(WEB)/client
 INSTALL  := $(WEB)/node_modules/.package-lock.json $(CLIENT)/node_modules/.package-lock.json
@@ -22,7 +23,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run the demo with everything embedded; needs Go alone
@@ -69,6 +70,10 @@ bench: build ## Measure Ringcast beside nchan and a floor; RUNS (5), SECONDS (5)
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: contract-service-go
+contract-service-go: ## Serve Ringcast's Go client to the harness of the SSE contract tests; PORT (8000)
+	go run ./cmd/internal/contract/service -port $(PORT)
 
 .PHONY: reference
 reference: ## Write the configuration reference in README.md anew
