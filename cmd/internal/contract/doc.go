@@ -19,6 +19,8 @@
 // itself: it requests whatever URL it is told, and belongs on the loopback
 // interface.
 //
-// The harness is not part of the tests here, because no module proxy serves it;
-// they go through its tests one by one, over the same protocol.
+// The harness itself has not been run: the module proxy refused each version that
+// was asked for. The tests here go through the harness's, as its source has them,
+// one by one and over the same protocol; it has none in that source for
+// server-directed-shutdown-request by this name, which is taken for an answer of 204.
 package contract
