@@ -310,12 +310,13 @@ class Stream implements ResumableStream {
 
 	/** Keeps the id once every listener has had the event. */
 	private keep(): void {
-		if (this.options.storage !== undefined) {
-			try {
-				this.options.storage.setItem(this.storageKey, this.lastEventId);
-			} catch (cause) {
-				this.fail(new StreamError("storage", "the last id cannot be kept", undefined, cause));
-			}
+		const { storage } = this.options;
+		const failed = (cause: unknown) =>
+			this.fail(new StreamError("storage", "the last id cannot be kept", undefined, cause));
+		try {
+			Promise.resolve(storage?.setItem(this.storageKey, this.lastEventId)).catch(failed);
+		} catch (cause) {
+			failed(cause);
 		}
 	}
 
