@@ -65,8 +65,8 @@ func (s *Subscription) readRound() (_ Batch, ok bool) {
 	slot := h.runSlot(s.feed, s.position.Seq)
 	r := slot.Load()
 	switch {
-	case r.suits(s) && s.round: // another subscription is in the same round
-	case r.suits(s) && now-r.made < s.req.Conflate/2: // or has begun it just now
+	case r.suits(s) && s.round && r.end == s.snapshotEnd: // another subscription is in the same round
+	case r.suits(s) && !s.round && now-r.made < s.req.Conflate/2: // or has begun it just now
 		s.startInterval(now)
 	default:
 		if !s.round && s.collect(now) != nil {

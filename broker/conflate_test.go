@@ -132,6 +132,26 @@ func TestSubscription_Conflate(t *testing.T) {
 		defer old.Close()
 		expect(t, old, []broker.GapReason{broker.GapExpired})
 	})
+	t.Run("a round is not mixed with another subscription's", func(t *testing.T) {
+		w := newWorld(broker.HubOptions{Tail: broker.Limits{Events: 100, Bytes: 1 << 20}})
+		req := broker.Request{
+			Filter: filter("a.*"), From: broker.FromOldest, Conflate: time.Hour, Page: broker.Limits{Events: 1},
+		}
+		first, second := w.say("a.1"), w.say("a.2")
+		sub := w.subscribe(req)
+		defer sub.Close()
+		if b, err := sub.Next(context.Background()); err != nil || len(b.Events) != 1 || b.Position != first {
+			t.Fatalf("got %+v, %v", b, err)
+		}
+		w.say("a.1")
+		req.LastEventID = first.String()
+		newer := w.subscribe(req) // stands where sub does, in a round that has a.1 again
+		defer newer.Close()
+		if b, err := newer.Next(context.Background()); err != nil || len(b.Events) != 1 {
+			t.Fatalf("got %+v, %v", b, err)
+		}
+		expect(t, sub, nil, second)
+	})
 	t.Run("the end of a subject", func(t *testing.T) {
 		w := newWorld(broker.HubOptions{Tail: broker.Limits{Events: 100, Bytes: 1 << 20}})
 		sub := w.subscribe(broker.Request{Filter: filter("a"), Conflate: time.Nanosecond})

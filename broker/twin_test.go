@@ -246,6 +246,8 @@ func (m *memStream) Bounds(context.Context) (broker.Bounds, error) {
 	if _, err := m.ask(); err != nil {
 		return broker.Bounds{}, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return broker.Bounds{Floor: m.floorID(), Head: m.head()}, nil
 }
 

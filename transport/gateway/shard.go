@@ -31,6 +31,7 @@ type shard struct {
 	streams []*stream // in no order
 	ready   []*stream // woken, each once
 	drained bool      // no more streams
+	cutAt   time.Time // when drained: the end of what is being written
 }
 
 func newShard(s *Server) *shard {
@@ -222,7 +223,9 @@ func (sh *shard) serve(st *stream) {
 // drain has the shard take no more streams and cut those it has.
 func (sh *shard) drain() {
 	sh.mu.Lock()
-	sh.drained = true
+	if !sh.drained {
+		sh.drained, sh.cutAt = true, time.Now().Add(drainWrite)
+	}
 	sh.mu.Unlock()
 	sh.signal()
 }
@@ -237,14 +240,21 @@ func (sh *shard) endAll() {
 	}
 }
 
-// cutAll says goodbye to all streams of the shard's, which are about to be cut.
+// drainWrite is how long a client gets to take what it is being written when the
+// gateway shuts down. One that does not read would hold it up for the write time-out.
+const drainWrite = time.Second
+
+// cutAll says goodbye to all streams of the shard's, which are about to be cut, and
+// has those that catch up do it soon.
 func (sh *shard) cutAll() {
 	sh.mu.Lock()
 	var mine []*stream
 	for _, st := range sh.streams {
 		if !st.catching {
 			mine = append(mine, st)
+			continue
 		}
+		_ = st.conn.SetWriteDeadline(sh.cutAt) // fails for one that has just ended
 	}
 	sh.mu.Unlock()
 	for _, st := range mine {
