@@ -89,7 +89,7 @@ func (s *suite) page() string {
 	fmt.Fprintf(&b, "# Ringcast beside its peers\n\nWritten by `make bench` from [results.json](results.json). ")
 	fmt.Fprintf(&b, "Medians of %d, measured for %d s each, on %s; %s.\n\n", s.Runs, s.Seconds, s.Began.Format("2 January 2006"), s.Machine.Ringcast)
 	if s.Note != "" {
-		fmt.Fprintf(&b, "**%s**\n\n", s.Note)
+		fmt.Fprintf(&b, "%s\n\n", s.Note)
 	}
 	b.WriteString(s.score() + s.tables())
 	b.WriteString("\n![The same as a chart](results.svg)\n\n## Faults\n\n" + s.faultList())
