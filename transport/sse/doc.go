@@ -8,7 +8,8 @@
 // Writing. The Append functions add to a byte slice and return it, as append
 // does; with enough capacity they allocate nothing that grows with the event.
 // What they write depends on their arguments alone, so one encoding serves every
-// client of a [Format].
+// client of a [Format]. A compressed stream is one gzip member put together from
+// runs, of which those of events are made once for all as well (gzip.go).
 //
 // What is promised of the bytes:
 //   - A payload comes out of any conforming client as it went in, save that CRLF
