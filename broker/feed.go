@@ -84,8 +84,8 @@ func (f *feed) markLocked(batch uint64, before *ID) {
 	}
 }
 
-// key is the same for filters that select the same. Neither a subject nor a type
-// has a space or a line feed in it.
+// key is the same for filters that select the same. A subject has no white space in
+// it, and a type may have a space but no line feed.
 func (f Filter) key() string {
 	key := strings.Join(f.subjects, " ")
 	if len(f.types) == 0 {

@@ -171,7 +171,8 @@ func (h *Hub) markMatchesLocked(events []Event) {
 	var shared *ID // before, for all that one event marks
 	mark := func(f *feed) {
 		if shared == nil {
-			shared = &ID{Seq: before.Seq, Stamp: before.Stamp}
+			at := before // a copy: only what marks anybody goes to the heap
+			shared = &at
 		}
 		f.markLocked(h.appends, shared)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,14 +97,11 @@ func queryParams(q url.Values) (streamParams, error) {
 	p := streamParams{
 		Subjects:    q["subject"],
 		From:        q.Get("from"),
-		LastEventID: q.Get("last_event_id"),
+		LastEventID: lastEventID(q),
 		Format:      q.Get("format"),
 		Bookmarks:   q.Get("bookmarks"),
 		Conflate:    q.Get("conflate"),
 		Wait:        q.Get("wait"),
-	}
-	if p.LastEventID == "" {
-		p.LastEventID = q.Get("lastEventId")
 	}
 	for _, types := range q["type"] {
 		p.Types = append(p.Types, strings.Split(types, ",")...)
@@ -116,6 +114,12 @@ func queryParams(q url.Values) (streamParams, error) {
 		p.Limit = &n
 	}
 	return p, bad.err()
+}
+
+// lastEventID returns the id that a client which cannot set the header gives in its
+// query, by either name.
+func lastEventID(q url.Values) string {
+	return cmp.Or(q.Get("last_event_id"), q.Get("lastEventId"))
 }
 
 // bodyParams reads the members of a JSON body over what is in p. An empty body

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -99,11 +100,7 @@ func (s *Server) ticketParams(q url.Values) (streamParams, error) {
 		return streamParams{}, echo.NewHTTPError(http.StatusUnauthorized, "the ticket is not valid here")
 	}
 	raw := claims.Stream
-	if id := q.Get("last_event_id"); id != "" {
-		raw.LastEventID = id
-	} else if id := q.Get("lastEventId"); id != "" {
-		raw.LastEventID = id
-	}
+	raw.LastEventID = cmp.Or(lastEventID(q), raw.LastEventID)
 	return raw, nil
 }
 
