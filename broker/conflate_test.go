@@ -285,15 +285,10 @@ func TestSubscription_ConflateModel(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": func(t *rapid.T) { w.publish(rapid.SampledFrom(subjects).Draw(t, "subject")) },
-			"deliver": func(t *rapid.T) { w.deliver(rapid.IntRange(1, 8).Draw(t, "n")) },
-			"evict": func(t *rapid.T) {
-				b := w.log.Bounds()
-				w.log.evict(b.Floor.Seq + rapid.Uint64Range(0, b.Head.Seq-b.Floor.Seq).Draw(t, "n"))
-			},
-			"expire": func(t *rapid.T) {
-				w.stream.floor += rapid.Uint64Range(0, w.hub.Head().Seq-min(w.stream.floor, w.hub.Head().Seq)).Draw(t, "n")
-			},
-			"read": func(t *rapid.T) { read(rapid.SampledFrom(readers).Draw(t, "reader")) },
+			"deliver": w.deliverSome,
+			"evict":   w.evictSome,
+			"expire":  w.expireSome,
+			"read":    func(t *rapid.T) { read(rapid.SampledFrom(readers).Draw(t, "reader")) },
 			"reconnect": func(t *rapid.T) {
 				r := rapid.SampledFrom(readers).Draw(t, "reader")
 				r.sub.Close()

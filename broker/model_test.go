@@ -51,15 +51,9 @@ func TestSubscription_Model(t *testing.T) {
 					w.publish(rapid.SampledFrom(subjects).Draw(t, "subject"))
 				}
 			},
-			"deliver": func(t *rapid.T) { w.deliver(rapid.IntRange(1, 8).Draw(t, "n")) },
-			"evict": func(t *rapid.T) {
-				b := w.log.Bounds()
-				w.log.evict(b.Floor.Seq + rapid.Uint64Range(0, b.Head.Seq-b.Floor.Seq).Draw(t, "n"))
-			},
-			"expire": func(t *rapid.T) {
-				// The source reads on in time: what retention takes it has read before.
-				w.stream.floor += rapid.Uint64Range(0, w.hub.Head().Seq-min(w.stream.floor, w.hub.Head().Seq)).Draw(t, "n")
-			},
+			"deliver": w.deliverSome,
+			"evict":   w.evictSome,
+			"expire":  w.expireSome,
 			"rewind": func(t *rapid.T) {
 				from := rapid.Uint64Range(w.stream.floor, w.stream.head().Seq).Draw(t, "to")
 				w.rewind(from)
@@ -107,6 +101,20 @@ func TestSubscription_Model(t *testing.T) {
 			}
 		}
 	})
+}
+
+// deliverSome, evictSome and expireSome are what happens to a log and a stream in the
+// models.
+func (w *world) deliverSome(t *rapid.T) { w.deliver(rapid.IntRange(1, 8).Draw(t, "n")) }
+
+func (w *world) evictSome(t *rapid.T) {
+	b := w.log.Bounds()
+	w.log.evict(b.Floor.Seq + rapid.Uint64Range(0, b.Head.Seq-b.Floor.Seq).Draw(t, "n"))
+}
+
+// The source reads on in time: what retention takes it has read before.
+func (w *world) expireSome(t *rapid.T) {
+	w.stream.floor += rapid.Uint64Range(0, w.hub.Head().Seq-min(w.stream.floor, w.hub.Head().Seq)).Draw(t, "n")
 }
 
 // read takes one batch and checks it; it reports whether there is more.

@@ -1,20 +1,15 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ringcast/transport/sse"
 )
@@ -62,22 +57,13 @@ func TestServe_TLSErrors(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1 and its key, and returns their files
-// and what trusts it.
+// certificate writes net/http's own certificate for tests, which is for 127.0.0.1, and
+// its key, and returns their files and what trusts it.
 func certificate(t *testing.T) (cert, key string, roots *x509.CertPool) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +75,7 @@ func certificate(t *testing.T) (cert, key string, roots *x509.CertPool) {
 		}
 		return path
 	}
-	cert, key = write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
 	roots = x509.NewCertPool()
-	pemCert, err := os.ReadFile(cert)
-	if err != nil || !roots.AppendCertsFromPEM(pemCert) {
-		t.Fatal(err)
-	}
-	return cert, key, roots
+	roots.AddCert(s.Certificate())
+	return write("cert.pem", "CERTIFICATE", s.Certificate().Raw), write("key.pem", "PRIVATE KEY", pkcs8), roots
 }

@@ -2,17 +2,14 @@ package gateway_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -44,26 +41,14 @@ func (c carrier) carry(l net.Listener) (net.Listener, string, *http.Client) {
 	return tls.NewListener(l, server), "https://" + l.Addr().String(), &http.Client{Transport: transport}
 }
 
-var certificate = newCertificate()
-
-func newCertificate() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
+// certificate is net/http's own for tests, which is for 127.0.0.1.
+var certificate = func() tls.Certificate {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	c := s.TLS.Certificates[0]
+	c.Leaf = s.Certificate()
+	return c
+}()
 
 // What net/http carries is held to the same as what is written to the connection
 // itself.
