@@ -11,8 +11,7 @@ RUNS     ?= 5
 SECONDS  ?= 5
 PORT     ?= 8000
 WEB      := transport/web
-CLIENT   := $(WEB)/client
-INSTALL  := $(WEB)/node_modules/.package-lock.json $(CLIENT)/node_modules/.package-lock.json
+INSTALL  := $(WEB)/node_modules/.package-lock.json
 
 # Pinned; the Go tool fetches and builds it.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
@@ -39,7 +38,6 @@ build: ## Build bin/ringcast
 test: tools $(INSTALL) ## All tests, with the race detector and a browser; installs what they need
 	go test -race ./...
 	cd $(WEB) && npm test
-	cd $(CLIENT) && npm test
 
 .PHONY: check
 check: $(INSTALL) ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle and client
@@ -49,7 +47,6 @@ check: $(INSTALL) ## What a change must pass besides the tests: format, vet, lin
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 	cd $(WEB) && npm run check
-	cd $(CLIENT) && npm run check
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
@@ -80,7 +77,7 @@ reference: ## Write the configuration reference in README.md anew
 	go test ./cmd/internal/config -run TestReference_README -update
 
 .PHONY: web
-web: $(WEB)/node_modules/.package-lock.json ## Build the page that the binary embeds
+web: $(INSTALL) ## Build the page that the binary embeds
 	cd $(WEB) && npm run build
 
 .PHONY: tools
@@ -88,6 +85,6 @@ tools: ## Install what the tests need and is missing (Debian, Ubuntu), or say wh
 	@.ci/install-tools
 
 # npm writes this file last.
-%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+$(INSTALL): $(WEB)/package.json $(WEB)/client/package.json $(WEB)/clients/package.json $(WEB)/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or newer, with npm" >&2; exit 1; }
-	cd $* && npm ci --no-audit --no-fund
+	cd $(WEB) && npm ci --no-audit --no-fund

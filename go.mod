@@ -53,5 +53,6 @@ require (
 ignore (
 	./node_modules
 	./transport/web/client/node_modules
+	./transport/web/clients/node_modules
 	./transport/web/node_modules
 )

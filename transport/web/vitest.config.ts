@@ -1,25 +1,18 @@
 import { defineConfig } from "vitest/config";
 
+/** What talks to a gateway or a browser takes its time on a busy machine. */
+const patience = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 export default defineConfig({
 	test: {
+		globalSetup: "testing/setup.ts",
+		// Many files have a gateway and a browser of their own: one at a time.
+		fileParallelism: false,
 		projects: [
-			{
-				test: {
-					name: "unit",
-					include: ["src/**/*.test.ts"],
-				},
-			},
-			{
-				test: {
-					name: "e2e",
-					include: ["e2e/**/*.test.ts"],
-					globalSetup: "e2e/setup.ts",
-					// Each file has a gateway and a browser of its own: one at a time.
-					fileParallelism: false,
-					testTimeout: 60_000,
-					hookTimeout: 60_000,
-				},
-			},
+			{ test: { name: "pages", include: ["src/**/*.test.ts"] } },
+			{ test: { name: "client", include: ["client/test/**/*.test.ts"], ...patience } },
+			{ test: { name: "clients", include: ["clients/**/*.test.ts"], ...patience } },
+			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience } },
 		],
 	},
 });

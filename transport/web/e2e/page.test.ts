@@ -1,8 +1,9 @@
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { figure, launch, textOf, type Visit, visit } from "./browser.ts";
+import { launch } from "../testing/browser.ts";
+import { Ringcast } from "../testing/ringcast.ts";
 import { contrastsBelow } from "./contrast.ts";
-import { Ringcast } from "./ringcast.ts";
+import { figure, textOf, type Visit, visit } from "./visit.ts";
 
 const LAPTOP = { width: 1440, height: 900 };
 const SMALL_LAPTOP = { width: 1280, height: 720 };

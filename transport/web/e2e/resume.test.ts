@@ -1,8 +1,9 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { figure, launch, textOf, type Visit, visit } from "./browser.ts";
-import { TcpProxy } from "./proxy.ts";
-import { Ringcast } from "./ringcast.ts";
+import { launch } from "../testing/browser.ts";
+import { TcpProxy } from "../testing/proxy.ts";
+import { Ringcast } from "../testing/ringcast.ts";
+import { figure, textOf, type Visit, visit } from "./visit.ts";
 
 const QUOTES = "events.quotes.>";
 const NOTICES = "events.notify.>";

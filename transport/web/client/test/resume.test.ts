@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { Ringcast } from "../../e2e/ringcast.ts";
+import { Ringcast } from "../../testing/ringcast.ts";
 import { createEventStream } from "../src/index.ts";
 
 test.each(["GET", "POST"])(
