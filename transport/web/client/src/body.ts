@@ -1,9 +1,15 @@
 import { createParser } from "eventsource-parser";
 
-/** What a blank line gives out: the id of the block, then its event. */
+/** What a blank line gives out, the id of the block, then its event; or a comment at its line's end. */
 export type Item =
 	| { readonly id: string }
-	| { readonly id?: never; readonly type: string; readonly data: string };
+	| { readonly id?: never; readonly comment: string }
+	| {
+			readonly id?: never;
+			readonly comment?: never;
+			readonly type: string;
+			readonly data: string;
+	  };
 
 /**
  * Decodes the chunks of a body. An id is given out at the blank line only: a client
@@ -17,6 +23,7 @@ export class BodyDecoder {
 	constructor(onRetry: (ms: number) => void) {
 		this.parser = createParser({
 			onRetry,
+			onComment: (comment) => this.items.push({ comment }),
 			onId: (id) => this.items.push({ id }), // a block without data has one too: a bookmark
 			onEvent: ({ event, data }) => this.items.push({ type: event || "message", data }),
 		});

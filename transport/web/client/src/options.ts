@@ -111,6 +111,8 @@ export interface EventStreamOptions {
 	readonly onopen?: (response: Response) => void;
 	/** Every event of any type but gaps. */
 	readonly onmessage?: (event: StreamEvent) => void;
+	/** A comment, without its colon and one space after it, in its order among the events. */
+	readonly oncomment?: (text: string) => void;
 	/** Every failure, those that are retried too; not a 401 that `onunauthorized` takes care of. */
 	readonly onerror?: (error: StreamError) => void;
 	/** Once, at the end; with the error where the stream failed. */

@@ -282,6 +282,10 @@ class Stream implements ResumableStream {
 			this.lastEventId = item.id;
 			return;
 		}
+		if (item.comment !== undefined) {
+			this.call(this.options.oncomment, item.comment);
+			return;
+		}
 		await this.dispatch(
 			{ type: item.type, data: item.data, lastEventId: this.lastEventId },
 			signal,

@@ -56,6 +56,20 @@ test("a block of an id alone is resumed from, and is no event", async () => {
 	expect(server.requests[1]?.headers["last-event-id"]).toBe("7");
 });
 
+test("comments come at the end of their line, in order with the events", async () => {
+	const seen: string[] = [];
+	const server = await TestServer.start((response) =>
+		stream(response, ": a\ndata: 1\n:b\n\n:\ndata: 2\n\n:c\n"),
+	);
+	open(server, {
+		oncomment: (text) => seen.push(`comment ${text}`),
+		onmessage: (event) => seen.push(`event ${event.data}`),
+	});
+	await expect
+		.poll(() => seen)
+		.toEqual(["comment a", "comment b", "event 1", "comment ", "event 2", "comment c"]);
+});
+
 test("subjects go into the query of a GET and into the body of a POST", async () => {
 	const server = await TestServer.start((response) => stream(response, "data: x\n\n"));
 	await take(open(server, { subjects: ["a.>", "b"], from: "oldest" }), 1);
