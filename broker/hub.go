@@ -277,6 +277,16 @@ func (h *Hub) Lookup(ctx context.Context, seq uint64) ID {
 // clock is the time since the hub was made.
 func (h *Hub) clock() time.Duration { return time.Since(h.born) }
 
+// Intake is how much a hub has taken in since it was made: what came again after a
+// reset counts again.
+type Intake struct {
+	Events uint64
+	Bytes  uint64 // sum of Event.Size
+}
+
+// Intake returns how much was taken in. It never goes back.
+func (h *Hub) Intake() Intake { return h.tail.intake() }
+
 // Subscriptions returns how many subscriptions are open.
 func (h *Hub) Subscriptions() int {
 	h.mu.Lock()

@@ -390,7 +390,14 @@ func TestHub_Reset(t *testing.T) {
 	expect(t, ahead, nil)
 	expect(t, quiet, nil)
 
+	intake := w.hub.Intake()
+	if intake.Events != 5 || intake.Bytes < 5 {
+		t.Errorf("took in %+v", intake)
+	}
 	w.rewind(3)
+	if after := w.hub.Intake(); after.Events < intake.Events || after.Bytes < intake.Bytes {
+		t.Errorf("took in %+v, then %+v", intake, after)
+	}
 	<-quiet.Ready() // whoever waits is told at once
 	expect(t, quiet, []broker.GapReason{broker.GapReset})
 	expect(t, ahead, []broker.GapReason{broker.GapReset})

@@ -61,6 +61,8 @@ type tail struct {
 	// array: a slice of them that was taken under mu stays what it is.
 	events []*Delivery
 	bytes  int
+	// taken counts all that were ever appended.
+	taken Intake
 	// dropped is what the array still holds of those dropped.
 	dropped Limits
 }
@@ -78,10 +80,13 @@ func (t *tail) append(events []Event) (forgot bool) {
 	added := deliveries(events)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	before := t.bytes
 	for _, d := range added {
 		d.shared = true
 		t.bytes += d.Size()
 	}
+	t.taken.Events += uint64(len(added))
+	t.taken.Bytes += uint64(t.bytes - before)
 	t.events = append(t.events, added...)
 	drop := 0
 	for len(t.events)-drop > t.most.Events || t.bytes > t.most.Bytes && drop < len(t.events) {
@@ -107,6 +112,13 @@ func (t *tail) reset(at ID) {
 	defer t.mu.Unlock()
 	t.floor, t.events, t.bytes, t.dropped = at, nil, 0, Limits{}
 	t.newest.Store(at.Seq)
+}
+
+// intake returns how much was ever appended.
+func (t *tail) intake() Intake {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.taken
 }
 
 // after returns everything after sequence seq; ok is false where that reaches

@@ -72,6 +72,10 @@ func TestServe(t *testing.T) {
 		if code != 200 || !strings.Contains(body, want) || !strings.Contains(body, ready.NATS) {
 			t.Errorf("status is %d %s, want in it %s and %s", code, body, want, ready.NATS)
 		}
+		limits := `"max_events":1000000,"max_bytes":268435456,"max_age_seconds":86400`
+		if taken := `"counters":{"events":50,`; !strings.Contains(body, limits) || !strings.Contains(body, taken) {
+			t.Errorf("status is %s, want in it %s and %s", body, limits, taken)
+		}
 	})
 	t.Run("page", func(t *testing.T) {
 		if code, body := get(t, ready.URL); code != 200 || !strings.Contains(body, "<title>") {

@@ -13,7 +13,10 @@ func (s *server) status() gateway.Status {
 
 func (s *server) ringStatus() gateway.RingStatus {
 	stats := s.ring.Stats()
-	status := gateway.RingStatus{Events: int(stats.Events), Bytes: stats.Cost, FileBytes: stats.FileSize}
+	status := gateway.RingStatus{
+		Events: int(stats.Events), Bytes: stats.Cost, FileBytes: stats.FileSize,
+		MaxEvents: stats.MaxEvents, MaxBytes: stats.MaxBytes, MaxAge: stats.MaxAge.Seconds(),
+	}
 	if stats.Bounds.Empty() {
 		return status
 	}

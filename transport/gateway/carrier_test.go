@@ -58,6 +58,8 @@ func TestStream_Carriers(t *testing.T) {
 		"Payloads":          TestStream_Payloads,
 		"Resume":            TestStream_Resume,
 		"Gaps":              TestStream_Gaps,
+		"Counters":          TestCounters,
+		"CountersGaps":      TestCounters_Gaps,
 		"GapBeforeItsID":    TestStream_GapBeforeItsID,
 		"SnapshotIDs":       TestStream_SnapshotIDs,
 		"Priming":           TestStream_Priming,

@@ -35,6 +35,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 		// 204 is what stops an EventSource from coming back.
 		return c.NoContent(http.StatusNoContent)
 	}
+	s.opened.add(req)
 	s.setStreamHeaders(c.Response().Header(), sc)
 	if st == nil {
 		return s.serveResponse(c, sc, sub, batch)

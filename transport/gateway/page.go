@@ -43,8 +43,13 @@ func (s *Server) servePage(c echo.Context, req streamRequest) error {
 	if err != nil {
 		return err
 	}
+	if p.gap != nil {
+		s.gaps.add(p.gap.Reason)
+	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, p.appendJSON(nil))
+	body := p.appendJSON(nil)
+	s.sent.add(len(p.events), len(body))
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)
 }
 
 // readPage collects events until there are req.limit, or there are some and no

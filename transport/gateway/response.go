@@ -18,6 +18,7 @@ type response struct {
 	w    http.ResponseWriter
 	rc   *http.ResponseController
 	opts *Options
+	sent *sent
 }
 
 // serveResponse writes batch and everything after it to the response.
@@ -25,7 +26,7 @@ func (s *Server) serveResponse(c echo.Context, sc script, sub *broker.Subscripti
 	s.streams.Add(1)
 	defer s.streams.Add(-1)
 	w := c.Response()
-	st := &response{script: sc, w: w, rc: http.NewResponseController(w), opts: &s.opts}
+	st := &response{script: sc, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent}
 	// The server goes on reading, to notice when the client leaves.
 	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -106,7 +107,11 @@ func (st *response) write(batch broker.Batch, due bool) (bool, error) {
 	if len(*buf) == 0 {
 		return false, nil
 	}
-	return true, st.send(*buf)
+	if err := st.send(*buf); err != nil {
+		return true, err
+	}
+	st.sent.add(len(batch.Events), 0) // the bytes are send's
+	return true, nil
 }
 
 // send writes b, within the write time-out.
@@ -117,5 +122,6 @@ func (st *response) send(b []byte) error {
 	if _, err := st.w.Write(b); err != nil {
 		return err
 	}
+	st.sent.add(0, len(b))
 	return st.rc.Flush()
 }

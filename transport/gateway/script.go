@@ -22,10 +22,12 @@ type script struct {
 	sent broker.ID
 	// sum is that of everything so far, with gzip.
 	sum sse.GzipSum
+	// gaps counts those that clients are told of.
+	gaps *gaps
 }
 
 func (s *Server) newScript(r *http.Request, req streamRequest) script {
-	sc := script{encoding: s.encodings[req.format], retry: s.opts.Retry, bookmarks: req.bookmarks}
+	sc := script{encoding: s.encodings[req.format], retry: s.opts.Retry, bookmarks: req.bookmarks, gaps: &s.gaps}
 	if s.opts.Compression && acceptsGzip(r.Header) {
 		sc.encoding = s.encodings[formats+req.format]
 	}
@@ -162,6 +164,7 @@ func (sc *script) appendHeartbeat(b []byte, batch broker.Batch) []byte {
 
 func (sc *script) appendGap(b []byte, batch broker.Batch) []byte {
 	g := batch.Gap
+	sc.gaps.add(g.Reason)
 	sc.primed = !batch.Snapshot
 	if !batch.Snapshot {
 		sc.sent = g.At

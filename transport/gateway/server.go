@@ -98,7 +98,12 @@ type Server struct {
 	opts      Options
 	http      *http.Server
 	encodings []*encoding
-	streams   atomic.Int64
+	// streams is how many are open, and opened, gaps and sent count since born; sent
+	// is for what net/http writes.
+	streams atomic.Int64
+	opened  opened
+	gaps    gaps
+	sent    sent
 	// born is when the clock of the streams began.
 	born time.Time
 

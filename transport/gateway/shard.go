@@ -23,6 +23,8 @@ type shard struct {
 	writer *rawWriter
 	buf    []byte
 	spare  []*stream
+	// sent is also of the goroutines that catch up.
+	sent sent
 
 	// mu guards what follows and the marked fields of the streams. It is held for
 	// moving a few words, never over a write, and taken with the hub's lock held:
@@ -208,6 +210,7 @@ func (sh *shard) serve(st *stream) {
 				return
 			}
 			st.wrote = now
+			sh.sent.add(len(batch.Events), len(b)-len(rest))
 			if len(rest) > 0 {
 				sh.letGo(st, append([]byte(nil), rest...))
 				return

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -10,15 +11,20 @@ import (
 
 // Status is the state of one gateway, as /v1/status shows it.
 type Status struct {
-	Version  string   `json:"version"`
-	Stream   string   `json:"stream"`
-	Subjects []string `json:"subjects"`
+	// Time is when this was read, and Started when the gateway began to count: their
+	// difference is that of a clock that is never set.
+	Time     time.Time `json:"time"`
+	Started  time.Time `json:"started"`
+	Version  string    `json:"version"`
+	Stream   string    `json:"stream"`
+	Subjects []string  `json:"subjects"`
 	// HeadID is the newest event this gateway can deliver.
 	HeadID broker.ID  `json:"head_id"`
 	Ring   RingStatus `json:"ring"`
 	NATS   NATSStatus `json:"nats"`
 	// Streams is the number of Server-Sent Events streams open.
-	Streams int64 `json:"streams"`
+	Streams  int64    `json:"streams"`
+	Counters Counters `json:"counters"`
 }
 
 // RingStatus is the state of the local log.
@@ -30,6 +36,10 @@ type RingStatus struct {
 	// Bytes is what the events count for against the limit, FileBytes the file.
 	Bytes     int64 `json:"bytes"`
 	FileBytes int64 `json:"file_bytes"`
+	// MaxEvents, MaxBytes and MaxAge, in seconds, are the limits.
+	MaxEvents int     `json:"max_events"`
+	MaxBytes  int64   `json:"max_bytes"`
+	MaxAge    float64 `json:"max_age_seconds"`
 }
 
 // NATSStatus is the state of the connection to the stream.
@@ -53,6 +63,9 @@ func (s *Server) getStatus(c echo.Context) error {
 	status.Stream, status.Subjects = s.opts.Stream, s.opts.Subjects
 	status.HeadID = s.opts.Hub.Head()
 	status.Streams = s.streams.Load()
+	status.Counters = s.Counters()
+	status.Started = s.born.UTC()
+	status.Time = status.Started.Add(s.clock())
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return c.JSON(http.StatusOK, status)
 }

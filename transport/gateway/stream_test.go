@@ -459,13 +459,16 @@ func TestStream_WriteTimeout(t *testing.T) {
 }
 
 // streams asks the gateway how many streams are open.
-func (r *rig) streams() int {
+func (r *rig) streams() int { return int(r.readStatus().Streams) }
+
+func (r *rig) readStatus() gateway.Status {
+	r.t.Helper()
 	_, text := r.do(http.MethodGet, "/v1/status", "")
 	var status gateway.Status
 	if err := json.Unmarshal([]byte(text), &status); err != nil {
 		r.t.Fatalf("%s: %v", text, err)
 	}
-	return int(status.Streams)
+	return status
 }
 
 func TestStream_From(t *testing.T) {

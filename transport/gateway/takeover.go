@@ -203,7 +203,11 @@ func (st *stream) follow(ctx context.Context, batch broker.Batch) error {
 func (st *stream) writeBatch(batch broker.Batch) error {
 	buf := takeBuffer()
 	defer giveBuffer(buf)
-	return st.write(st.chunkOf(buf, batch, st.due(st.server.clock())))
+	if err := st.write(st.chunkOf(buf, batch, st.due(st.server.clock()))); err != nil {
+		return err
+	}
+	st.shard.sent.add(len(batch.Events), 0) // the bytes are write's
+	return nil
 }
 
 // write writes b within the write time-out.
@@ -214,7 +218,8 @@ func (st *stream) write(b []byte) error {
 	if err := st.conn.SetWriteDeadline(time.Now().Add(st.server.opts.WriteTimeout)); err != nil {
 		return err
 	}
-	_, err := st.conn.Write(b)
+	n, err := st.conn.Write(b)
+	st.shard.sent.add(0, n)
 	st.wrote = st.server.clock()
 	return err
 }

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"ringcast/broker"
+)
+
+// Counters counts what a gateway has done since Status.Started. A counter never goes
+// back within a process: what two readings differ by, over the time between them, is
+// a rate.
+type Counters struct {
+	// Events is how many events were taken in from the stream, and EventBytes what
+	// their payloads, subjects and types have together. Those that refill the ring
+	// after a restart or a reset of the stream count too.
+	Events     uint64 `json:"events"`
+	EventBytes uint64 `json:"event_bytes"`
+	// Deliveries is how many events were sent, once for each client, on streams and
+	// in pages.
+	Deliveries uint64 `json:"deliveries"`
+	// DeliveryBytes is what was sent with them: the bytes of streams from the first on,
+	// compressed where they are, and of pages; without the headers of responses that
+	// net/http writes, and without TLS.
+	DeliveryBytes uint64 `json:"delivery_bytes"`
+	// Streams is how many streams were opened, and Resumes how many of them with a
+	// last event ID.
+	Streams uint64 `json:"streams"`
+	Resumes uint64 `json:"resumes"`
+	// Gaps is how many clients were told of a gap, by its reason.
+	Gaps GapCounters `json:"gaps"`
+}
+
+// GapCounters counts gaps by their reason; see broker.GapReason.
+type GapCounters struct {
+	Expired uint64 `json:"expired"`
+	Reset   uint64 `json:"reset"`
+	Unknown uint64 `json:"unknown"`
+}
+
+// Counters returns what the gateway has counted.
+func (s *Server) Counters() Counters {
+	intake := s.opts.Hub.Intake()
+	c := Counters{
+		Events:        intake.Events,
+		EventBytes:    intake.Bytes,
+		Deliveries:    s.sent.events.Load(),
+		DeliveryBytes: s.sent.bytes.Load(),
+		Streams:       s.opened.streams.Load(),
+		Resumes:       s.opened.resumes.Load(),
+		Gaps: GapCounters{
+			Expired: s.gaps.expired.Load(),
+			Reset:   s.gaps.reset.Load(),
+			Unknown: s.gaps.unknown.Load(),
+		},
+	}
+	for _, sh := range s.shards {
+		c.Deliveries += sh.sent.events.Load()
+		c.DeliveryBytes += sh.sent.bytes.Load()
+	}
+	return c
+}
+
+// sent counts what goes out, once for a write. Each shard has its own: on one for all,
+// the cores would wait for each other's cache line at every write.
+type sent struct {
+	events, bytes atomic.Uint64
+}
+
+func (s *sent) add(events, bytes int) {
+	if events > 0 {
+		s.events.Add(uint64(events))
+	}
+	s.bytes.Add(uint64(bytes))
+}
+
+// opened counts the streams that were opened.
+type opened struct {
+	streams, resumes atomic.Uint64
+}
+
+func (o *opened) add(req streamRequest) {
+	o.streams.Add(1)
+	if req.LastEventID != "" {
+		o.resumes.Add(1)
+	}
+}
+
+// gaps counts the gaps that clients were told of.
+type gaps struct {
+	expired, reset, unknown atomic.Uint64
+}
+
+func (g *gaps) add(reason broker.GapReason) {
+	switch reason {
+	case broker.GapExpired:
+		g.expired.Add(1)
+	case broker.GapReset:
+		g.reset.Add(1)
+	case broker.GapUnknown:
+		g.unknown.Add(1)
+	}
+}
