@@ -68,6 +68,10 @@ bench: build ## Measure Ringcast beside nchan and a floor; RUNS (5), SECONDS (5)
 bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: contract-service
+contract-service: $(INSTALL) ## Serve the TypeScript client to the harness of the SSE contract tests; PORT (8000)
+	@cd $(WEB)/client && npm run --silent contract-service -- --port $(PORT)
+
 .PHONY: contract-service-go
 contract-service-go: ## Serve Ringcast's Go client to the harness of the SSE contract tests; PORT (8000)
 	go run ./cmd/internal/contract/service -port $(PORT)

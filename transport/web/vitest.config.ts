@@ -11,6 +11,7 @@ export default defineConfig({
 		projects: [
 			{ test: { name: "pages", include: ["src/**/*.test.ts"] } },
 			{ test: { name: "client", include: ["client/test/**/*.test.ts"], ...patience } },
+			{ test: { name: "contract", include: ["client/contract/**/*.test.ts"], ...patience } },
 			{ test: { name: "browser", include: ["client/browser/**/*.test.ts"], ...patience } },
 			{ test: { name: "clients", include: ["clients/**/*.test.ts"], ...patience } },
 			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience } },
