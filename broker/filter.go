@@ -152,8 +152,8 @@ func (f Filter) MatchesType(typ string) bool {
 	return found
 }
 
-// Within returns nil when every subject of f lies within one of the allowed
-// patterns, and otherwise an error that names the subject and the patterns.
+// Within returns nil when every subject of f lies within the allowed patterns, and
+// otherwise an error that names the subject and the patterns.
 func (f Filter) Within(allowed []string) error {
 	for _, s := range f.subjects {
 		if err := SubjectWithin(s, allowed); err != nil {
@@ -163,10 +163,10 @@ func (f Filter) Within(allowed []string) error {
 	return nil
 }
 
-// SubjectWithin returns nil when the subject or pattern s lies within one of the
-// allowed patterns, and otherwise an error that names s and the patterns.
+// SubjectWithin returns nil when the subject or pattern s lies within the allowed
+// patterns, and otherwise an error that names s and the patterns.
 func SubjectWithin(s string, allowed []string) error {
-	if slices.ContainsFunc(allowed, func(a string) bool { return covers(a, s) }) {
+	if Within(s, allowed) {
 		return nil
 	}
 	return fmt.Errorf("subject %q lies outside the subjects served here: %q", s, allowed)

@@ -214,6 +214,40 @@ func TestSubjectWithin_property(t *testing.T) {
 	})
 }
 
+// A pattern lies within several exactly when every subject it matches matches one of
+// them: access is granted by this.
+func TestWithin_property(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		inner := patterns.Draw(t, "inner")
+		allowed := rapid.SliceOfN(patterns, 0, 6).Draw(t, "allowed")
+		outside := slices.DeleteFunc(brute(inner), func(s string) bool { return slices.Contains(brute(allowed...), s) })
+		if within := broker.Within(inner, allowed); within != (len(outside) == 0) {
+			t.Errorf("%q within %q: %v, but %q are outside", inner, allowed, within, outside)
+		}
+	})
+}
+
+func TestWithin_several(t *testing.T) {
+	for _, tc := range []struct {
+		pattern string
+		allowed []string
+		want    bool
+	}{
+		{"a.>", []string{"a.*", "a.*.>"}, true},
+		{"a.>", []string{"a.*", "a.*.*", "a.*.*.>"}, true},
+		{"a.>", []string{"a.*", "a.*.*.>"}, false},
+		{"a.>", []string{"a.*", "a.*.*"}, false},
+		{"a.>", []string{"a.b.>", "a.c.>"}, false},
+		{"a.*", []string{"a.b", "a.c"}, false},
+		{">", []string{"*", "*.>"}, true},
+		{"a", nil, false},
+	} {
+		if got := broker.Within(tc.pattern, tc.allowed); got != tc.want {
+			t.Errorf("%q within %q: %v", tc.pattern, tc.allowed, got)
+		}
+	}
+}
+
 // A filter matches what its subjects match, one by one, though covered ones are
 // dropped; what is left covers nothing of the rest; and a sublist of all of them
 // agrees.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -89,4 +90,40 @@ func covers(outer, inner string) bool {
 		}
 		outer, inner = outerRest, innerRest
 	}
+}
+
+// Within reports whether every subject that matches the pattern matches one of the
+// allowed patterns too.
+//
+// A wildcard stands for infinitely many tokens, some of which are in no allowed
+// pattern: what covers one of these covers all. So one allowed pattern has to cover
+// the whole, unless the pattern ends in >: subjects of different lengths may then
+// have different ones (a.> lies within a.* and a.*.> together).
+func Within(pattern string, allowed []string) bool {
+	for most := maxTokens(allowed); ; {
+		if coveredByOne(pattern, allowed) {
+			return true
+		}
+		if !hasTail(pattern) || strings.Count(pattern, tokenSep) >= most {
+			return false
+		}
+		head := strings.TrimSuffix(pattern, wildcardTail)
+		if !coveredByOne(head+wildcardToken, allowed) {
+			return false
+		}
+		pattern = head + wildcardToken + tokenSep + wildcardTail
+	}
+}
+
+func coveredByOne(pattern string, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool { return covers(a, pattern) })
+}
+
+// maxTokens returns the number of tokens in the longest pattern.
+func maxTokens(patterns []string) int {
+	most := 0
+	for _, p := range patterns {
+		most = max(most, strings.Count(p, tokenSep)+1)
+	}
+	return most
 }
