@@ -62,15 +62,15 @@ const (
 	cacheRevalidate = "no-cache"
 )
 
-// Handler serves the embedded page at / and its assets below.
+// Handler serves the embedded pages, the console at /, and their assets below.
 func Handler() http.Handler {
 	root, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(fmt.Errorf("open the embedded page: %w", err)) // the path is a constant
+		panic(fmt.Errorf("open the embedded pages: %w", err)) // the path is a constant
 	}
 	h, err := newHandler(root)
 	if err != nil {
-		panic(fmt.Errorf("read the embedded page: %w", err)) // it is in memory
+		panic(fmt.Errorf("read the embedded pages: %w", err)) // it is in memory
 	}
 	return h
 }
@@ -129,12 +129,17 @@ func newFile(urlPath string, content []byte) (file, error) {
 }
 
 // urlPath returns where the file with this name in the bundle is served: an
-// index.html at its directory, anything else at its name.
+// index.html at its directory, another page without its extension, anything else
+// at its name. Pages are at one level, so that relative URLs mean the same on each.
 func urlPath(name string) string {
-	if dir, base := path.Split(name); base == "index.html" {
+	page, isPage := strings.CutSuffix(name, ".html")
+	if !isPage {
+		return "/" + name
+	}
+	if dir, base := path.Split(page); base == "index" {
 		return "/" + dir
 	}
-	return "/" + name
+	return "/" + page
 }
 
 // ServeHTTP answers GET and HEAD of a file, conditional and range requests

@@ -42,13 +42,22 @@ func assets(t *testing.T, page string) map[string]string {
 	return found
 }
 
+// pages are the URL paths of the pages.
+var pages = []string{"/", "/ticker", "/notifications"}
+
 func TestHandler_page(t *testing.T) {
-	res, page := do(t, http.MethodGet, "/", nil)
+	for _, target := range pages {
+		t.Run(target, func(t *testing.T) { testPage(t, target) })
+	}
+}
+
+func testPage(t *testing.T, target string) {
+	res, page := do(t, http.MethodGet, target, nil)
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Fatalf("GET / = %d %q", res.StatusCode, res.Header.Get("Content-Type"))
+		t.Fatalf("GET %s = %d %q", target, res.StatusCode, res.Header.Get("Content-Type"))
 	}
 	if got := res.Header.Get("Cache-Control"); got != "no-cache" {
-		t.Errorf("Cache-Control of / = %q: a page that is not asked for anew names the last release's assets", got)
+		t.Errorf("Cache-Control of %s = %q: a page that is not asked for anew names the last release's assets", target, got)
 	}
 
 	found := assets(t, page)
@@ -91,7 +100,7 @@ func TestHandler_caching(t *testing.T) {
 }
 
 func TestHandler_refuses(t *testing.T) {
-	for _, target := range []string{"/nothing", "/assets/", "/assets", "/index.html", "/web.go", "/../web.go", "/v1/stream"} {
+	for _, target := range []string{"/nothing", "/assets/", "/assets", "/index.html", "/index", "/ticker.html", "/ticker/", "/web.go", "/../web.go", "/v1/stream"} {
 		if res, _ := do(t, http.MethodGet, target, nil); res.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s = %d; want 404", target, res.StatusCode)
 		}
@@ -123,11 +132,16 @@ func TestHandler_policy(t *testing.T) {
 			t.Errorf("X-Content-Type-Options of %s = %q", target, got)
 		}
 	}
-	_, page := do(t, http.MethodGet, "/", nil)
-	if inline := regexp.MustCompile(`<script(?:\s[^>]*)?>[^<]|<style|\sstyle=|\son\w+=`).FindString(page); inline != "" {
-		t.Errorf("the page has something inline, which its policy forbids: %q", inline)
-	}
-	if other := regexp.MustCompile(`(?:src|href)="(?:https?:)?//[^"]*"`).FindString(page); other != "" {
-		t.Errorf("the page loads from another origin: %q", other)
+	for _, target := range pages {
+		_, page := do(t, http.MethodGet, target, nil)
+		if inline := regexp.MustCompile(`<script(?:\s[^>]*)?>[^<]|<style|\sstyle=|\son\w+=`).FindString(page); inline != "" {
+			t.Errorf("%s has something inline, which its policy forbids: %q", target, inline)
+		}
+		if other := regexp.MustCompile(`(?:src|href)="(?:https?:)?//[^"]*"`).FindString(page); other != "" {
+			t.Errorf("%s loads from another origin: %q", target, other)
+		}
+		if absolute := regexp.MustCompile(`(?:src|href)="/[^"]*"`).FindString(page); absolute != "" {
+			t.Errorf("%s cannot be served below a path prefix: %q", target, absolute)
+		}
 	}
 }

@@ -1,0 +1,157 @@
+import {
+	createEventStream,
+	type EventStreamOptions,
+	type Gap,
+	type ResumableStream,
+	type StreamEnd,
+	type StreamError,
+	type StreamEvent,
+} from "#client";
+import type { EventId } from "./ids.ts";
+
+/**
+ * - `connecting`: asked for by the user, not answered yet
+ * - `live`: open
+ * - `retrying`: lost, and being asked for again
+ * - `dropped`: closed by the user
+ * - `refused`: the gateway said no, and why
+ */
+export type LinkState = "connecting" | "live" | "retrying" | "dropped" | "refused";
+
+/** Where a Link reports to. */
+export interface LinkListener {
+	onState(state: LinkState): void;
+	onEvent(event: StreamEvent): void;
+	onGap?(gap: Gap): void;
+}
+
+/** What to stream, as createEventStream takes it. */
+export type LinkRequest = Pick<
+	EventStreamOptions,
+	"subjects" | "from" | "lastEventId" | "storage" | "storageKey" | "headers"
+> & {
+	/** The other parameters of the stream: conflate, type, format. */
+	readonly query?: Readonly<Record<string, string>>;
+};
+
+/**
+ * A stream that the user can drop and open again, after the last id. What the network
+ * cuts comes back by itself.
+ */
+export class Link {
+	private stream: ResumableStream | undefined;
+	private last: EventId | undefined;
+	private current: LinkState = "dropped";
+	private why = "";
+
+	constructor(
+		private readonly request: LinkRequest,
+		private readonly listener: LinkListener,
+	) {}
+
+	get state(): LinkState {
+		return this.current;
+	}
+
+	/** Why the gateway refused, in its own words; empty while it does not. */
+	get refusal(): string {
+		return this.why;
+	}
+
+	/** The id to resume from; undefined as long as there has been none. */
+	get lastId(): EventId | undefined {
+		return this.stream?.lastEventId || this.last;
+	}
+
+	/** Connects, after the last id where there is one. Does nothing while connected. */
+	open(): void {
+		if (this.stream !== undefined) {
+			return;
+		}
+		this.why = "";
+		this.setState("connecting");
+		this.stream = this.connect();
+	}
+
+	/** Closes the connection until open is called. */
+	drop(): void {
+		this.release();
+		this.setState("dropped");
+	}
+
+	/** Does not wait any longer where a retry is due later. */
+	hurry(): void {
+		if (this.current === "retrying") {
+			this.stream?.reconnect();
+		}
+	}
+
+	private connect(): ResumableStream {
+		const { query = {}, ...request } = this.request;
+		const stream: ResumableStream = createEventStream(`v1/stream?${new URLSearchParams(query)}`, {
+			...request,
+			...(this.last !== undefined && { lastEventId: this.last }),
+			retry: { maxAttempts: Number.POSITIVE_INFINITY },
+			onopen: () => this.setState("live"),
+			onretry: () => this.setState("retrying"),
+			onmessage: (event) => this.listener.onEvent(event),
+			ongap: (gap) => this.listener.onGap?.(gap),
+			onclose: (end, error) => this.ended(stream, end, error),
+		});
+		return stream;
+	}
+
+	private ended(stream: ResumableStream, end?: StreamEnd, error?: StreamError): void {
+		if (stream !== this.stream) {
+			return; // the user closed it
+		}
+		this.release();
+		this.why = refusal(end, error);
+		this.setState("refused");
+	}
+
+	private release(): void {
+		this.last = this.lastId;
+		const { stream } = this;
+		this.stream = undefined;
+		stream?.close();
+	}
+
+	private setState(state: LinkState): void {
+		if (this.current !== state) {
+			this.current = state;
+			this.listener.onState(state);
+		}
+	}
+}
+
+/** Says in words how a stream ended that the user did not close. */
+function refusal(end?: StreamEnd, error?: StreamError): string {
+	if (error !== undefined) {
+		return error.message;
+	}
+	if (end?.reason === "json") {
+		return problemDetail(end.body) ?? `the gateway answered ${end.status}`;
+	}
+	return "the subjects have ended";
+}
+
+/** What application/problem+json says of a refusal (RFC 9457). */
+export function problemDetail(body: unknown): string | undefined {
+	if (typeof body !== "object" || body === null) {
+		return undefined;
+	}
+	const { detail, title } = body as Record<string, unknown>;
+	return [detail, title].find((text): text is string => typeof text === "string" && text !== "");
+}
+
+/** A laptop that wakes up need not wait for a timer that slept with it. */
+export function hurryOnReturn(link: Link): void {
+	addEventListener("online", () => link.hurry());
+	addEventListener("pageshow", () => link.hurry());
+	document.addEventListener("visibilitychange", () => {
+		if (!document.hidden) {
+			link.hurry();
+		}
+	});
+}

@@ -1,0 +1,180 @@
+import type { Gap, StreamEvent } from "#client";
+import { byId, setText } from "../common/dom.ts";
+import { Frame } from "../common/frame.ts";
+import type { EventId } from "../common/ids.ts";
+import { hurryOnReturn } from "../common/link.ts";
+import { readLog } from "../common/log.ts";
+import { Channel } from "./channel.ts";
+import { FeedView } from "./feed.ts";
+import { ReadMarks } from "./marks.ts";
+import { NoticeFeed, parseNotice } from "./notices.ts";
+import { ProofView } from "./proof.ts";
+import { MAX_SPAN } from "./span.ts";
+import { storage } from "./storage.ts";
+
+const user = new URLSearchParams(location.search).get("user") || "alice";
+const subject = `events.notify.${user}`;
+const positionKey = `ringcast:notifications:position:${user}`;
+const marksKey = `ringcast:notifications:read:${user}`;
+
+/** Where the first visit begins. */
+const FIRST_FROM = "15m";
+/** How far back a later visit shows what it had shown before, and at most how much. */
+const HISTORY_FROM = "1h";
+const HISTORY_MOST = 2_000;
+
+const PAUSE_MS = 5_000;
+
+const frame = new Frame();
+const feed = new NoticeFeed();
+const marks = new ReadMarks(storage, marksKey);
+const feedView = new FeedView(feed, marks);
+const channel = new Channel({
+	request: { subjects: subject, from: FIRST_FROM, storage, storageKey: positionKey },
+	readIds,
+	onEvent: take,
+	onGap: startAnew,
+	onChange: () => frame.request(proofView),
+});
+const proofView = new ProofView(channel);
+
+showUser();
+wireCut();
+wireMarks();
+wireSend();
+hurryOnReturn(channel.link);
+keepPosition();
+void showHistory();
+channel.link.open();
+
+function take({ lastEventId, data }: Pick<StreamEvent, "lastEventId" | "data">): void {
+	feed.add(parseNotice(lastEventId, data));
+	frame.request(feedView);
+}
+
+/** Only an expired id keeps its meaning: otherwise the log is another one. */
+function startAnew(gap: Gap): void {
+	if (gap.reason !== "expired") {
+		feed.clear();
+		marks.clear();
+		frame.request(feedView);
+	}
+}
+
+async function readIds(after: EventId, signal: AbortSignal): Promise<EventId[]> {
+	const ids: EventId[] = [];
+	for await (const events of readLog({ subject, last_event_id: after }, MAX_SPAN, signal)) {
+		ids.push(...events.map((e) => e.id));
+	}
+	return ids;
+}
+
+/**
+ * The stream goes on where the last visit ended; what that had shown is read from the
+ * log: all that is unread, and what is recent.
+ */
+async function showHistory(): Promise<void> {
+	if (storage.getItem(positionKey) === null) {
+		return; // the stream begins with it
+	}
+	const after = marks.readThrough;
+	const unread = after === "" ? { from: "oldest" } : { last_event_id: after };
+	await Promise.all([showLog(unread), showLog({ from: HISTORY_FROM })]);
+}
+
+async function showLog(position: Record<string, string>): Promise<void> {
+	const { signal } = new AbortController();
+	try {
+		for await (const events of readLog({ subject, ...position }, HISTORY_MOST, signal)) {
+			for (const { id, data = "" } of events) {
+				take({ lastEventId: id, data });
+			}
+		}
+	} catch (cause) {
+		console.warn("the page begins without history:", cause);
+	}
+}
+
+/** The client keeps the id of each event; a quiet stream's moves on without events. */
+function keepPosition(): void {
+	addEventListener("pagehide", () => {
+		const { lastId } = channel.link;
+		if (lastId !== undefined) {
+			storage.setItem(positionKey, lastId);
+		}
+	});
+}
+
+function showUser(): void {
+	setText(byId("user", HTMLElement), user);
+	setText(byId("subject", HTMLElement), subject);
+	setText(byId("send", HTMLElement), `Notify ${user}`);
+	for (const link of byId("users", HTMLElement).querySelectorAll("a")) {
+		if (link.search === `?user=${encodeURIComponent(user)}`) {
+			link.setAttribute("aria-current", "true");
+		}
+	}
+	byId("other", HTMLFormElement).addEventListener("submit", (e) => {
+		e.preventDefault();
+		const other = byId("other-user", HTMLInputElement).value.trim();
+		if (other !== "") {
+			location.search = new URLSearchParams({ user: other }).toString();
+		}
+	});
+}
+
+function wireCut(): void {
+	const { link } = channel;
+	let pause: ReturnType<typeof setTimeout> | undefined;
+	byId("toggle", HTMLButtonElement).addEventListener("click", () => {
+		clearTimeout(pause);
+		if (link.state === "dropped" || link.state === "refused") {
+			link.open();
+		} else {
+			link.drop();
+		}
+	});
+	byId("pause", HTMLButtonElement).addEventListener("click", () => {
+		link.drop();
+		pause = setTimeout(() => link.open(), PAUSE_MS);
+	});
+}
+
+function wireMarks(): void {
+	const changed = () => frame.request(feedView);
+	feedView.onRead = (id) => {
+		marks.read(id);
+		changed();
+	};
+	byId("read-all", HTMLButtonElement).addEventListener("click", () => {
+		const newest = feed.all()[0];
+		if (newest !== undefined) {
+			marks.readAll(newest.id);
+			changed();
+		}
+	});
+	addEventListener("storage", (e) => {
+		if (e.key === marksKey) {
+			marks.load(); // another tab has read some
+			changed();
+		}
+	});
+}
+
+/** Publishes one, as any producer would by HTTP: also while this page is cut off. */
+function wireSend(): void {
+	let sent = 0;
+	byId("send", HTMLButtonElement).addEventListener("click", async () => {
+		const body = `Number ${++sent} from this page.`;
+		const data = { user, title: "Test notification", body, time: new Date() };
+		const answer = await fetch(`v1/publish/${encodeURIComponent(subject)}`, {
+			method: "POST",
+			headers: { "Ringcast-Event": "notification" },
+			body: JSON.stringify(data),
+		}).catch(() => undefined);
+		setText(
+			byId("sent", HTMLElement),
+			answer?.ok ? `${sent} sent` : "The gateway did not take it.",
+		);
+	});
+}

@@ -1,0 +1,59 @@
+import type { Gap } from "#client";
+import type { Cut } from "../common/cuts.ts";
+import { byId, setText } from "../common/dom.ts";
+import { formatCount, formatSeconds, plural } from "../common/format.ts";
+import type { Link } from "../common/link.ts";
+import { showRefusal, showState } from "../common/pill.ts";
+import type { CatchUp } from "./catch-up.ts";
+import type { Reading } from "./meter.ts";
+
+/** Shows the rates and the lag. */
+export function showReading(reading: Reading): void {
+	const rate = (n: number | undefined) => (n === undefined ? "–" : formatCount(Math.round(n)));
+	const lag = (ms: number | undefined) =>
+		ms === undefined ? "–" : `${formatCount(Math.round(ms))} ms`;
+	setText(byId("received", HTMLElement), rate(reading.received));
+	setText(byId("published", HTMLElement), rate(reading.published));
+	setText(byId("lag-median", HTMLElement), lag(reading.medianLag));
+	setText(byId("lag-worst", HTMLElement), lag(reading.worstLag));
+}
+
+/** Shows the state of the link, and what the last cut has cost. */
+export function showLink(link: Link, cut: Cut | undefined, catchUp: CatchUp | undefined): void {
+	const closed = link.state === "dropped" || link.state === "refused";
+	showState(link.state);
+	showRefusal(link.refusal);
+	setText(byId("toggle", HTMLElement), closed ? "Reconnect" : "Drop the connection");
+	byId("pause", HTMLButtonElement).disabled = closed;
+	setText(byId("resumed", HTMLElement), resumeText(cut, catchUp));
+	byId("legend", HTMLElement).hidden = cut === undefined;
+}
+
+export function showGap({ reason, oldest }: Gap): void {
+	const notice = byId("gap", HTMLElement);
+	notice.hidden = false;
+	setText(
+		notice,
+		`Gap (${reason || "no reason given"}): the oldest event held is ${oldest || "–"}.`,
+	);
+}
+
+function resumeText(cut: Cut | undefined, catchUp: CatchUp | undefined): string {
+	if (cut === undefined) {
+		return "Not cut off yet.";
+	}
+	if (cut.end === undefined) {
+		return cut.by === "you"
+			? "Cut off. Quotes go on being published without this page."
+			: "Connection lost. It comes back by itself.";
+	}
+	const lasted = `Cut off for ${formatSeconds(cut.end - cut.start)}`;
+	const published = catchUp?.published;
+	if (catchUp === undefined || published === undefined) {
+		return `${lasted}, and back.`;
+	}
+	return (
+		`${lasted}: ${plural(published, "event")} were published meanwhile; ` +
+		`the newest of ${plural(catchUp.symbols, "symbol")} came at once.`
+	);
+}
