@@ -1,0 +1,18 @@
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { expect, test } from "vitest";
+import { useEventStream } from "../src/react.ts";
+
+function Feed({ url }: { readonly url: string | null }) {
+	const { status, events } = useEventStream(url, {
+		fetch: () => {
+			throw new Error("a server that renders makes no request");
+		},
+	});
+	return createElement("p", null, `${status} ${events.length}`);
+}
+
+test("rendered on a server: what the browser shows first, and no request", async () => {
+	expect(renderToString(createElement(Feed, { url: "/v1/stream" }))).toBe("<p>connecting 0</p>");
+	expect(renderToString(createElement(Feed, { url: null }))).toBe("<p>closed 0</p>");
+});
