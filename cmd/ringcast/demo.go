@@ -19,16 +19,25 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the broker with producers that publish quotes and notifications",
-		Long: "Run the broker as serve does, with the same flags, and producers that publish stock quotes on\n" +
-			"events.quotes.<SYMBOL> and notifications on events.notify.<user> over NATS for as long as it runs.",
+		Long: "Run the broker as serve does, with the same flags, and producers that publish quotes of 200\n" +
+			"stocks on events.quotes.<SYMBOL> and notifications on events.notify.<user> over NATS for as long\n" +
+			"as it runs.",
 		Args: args(0, 0),
-		RunE: runDemo,
 	}
+	quotes := cmd.Flags().Int(quotesFlag, demo.DefaultQuotesPerSecond,
+		fmt.Sprintf("how many quotes to publish a second, 1 to %d", demo.MaxQuotesPerSecond))
 	config.AddFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, *quotes) }
 	return cmd
 }
 
-func runDemo(cmd *cobra.Command, _ []string) error {
+// quotesFlag is the one flag that demo has and serve has not.
+const quotesFlag = "quotes-per-second"
+
+func runDemo(cmd *cobra.Command, quotesPerSecond int) error {
+	if quotesPerSecond < 1 || quotesPerSecond > demo.MaxQuotesPerSecond {
+		return usagef("--%s %d is out of range: allowed is 1 to %d", quotesFlag, quotesPerSecond, demo.MaxQuotesPerSecond)
+	}
 	cfg, log, err := prepare(cmd)
 	if err != nil {
 		return err
@@ -42,11 +51,11 @@ func runDemo(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	stopProducers, err := s.startProducers()
+	stopProducers, err := s.startProducers(quotesPerSecond)
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "The demo is at %s (end it with Ctrl-C)\n", s.pageURL())
+	fmt.Fprintf(cmd.OutOrStdout(), "The ticker is at %sticker, notifications and a console beside it (end it with Ctrl-C)\n", s.pageURL())
 	err = s.wait(cmd.Context())
 	stopProducers()
 	return errors.Join(err, s.stop())
@@ -54,14 +63,15 @@ func runDemo(cmd *cobra.Command, _ []string) error {
 
 // startProducers connects to NATS as any producer does and publishes until stop
 // is called.
-func (s *server) startProducers() (stop func(), err error) {
+func (s *server) startProducers(quotesPerSecond int) (stop func(), err error) {
 	nc, err := nats.Connect(s.natsURL(), s.producerOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("connect the demo's producers: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { demo.NewProducers(nc, s.log, rand.Uint64()).Run(ctx) })
+	producers := demo.NewProducers(nc, s.log, rand.Uint64(), quotesPerSecond)
+	running.Go(func() { producers.Run(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

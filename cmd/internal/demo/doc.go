@@ -1,5 +1,5 @@
-// Package demo publishes what `ringcast demo` shows: stock quotes on
-// events.quotes.<SYMBOL> and notifications on events.notify.<user>. It publishes
+// Package demo publishes what `ringcast demo` shows: quotes of 200 made-up stocks
+// on events.quotes.<SYMBOL> and notifications on events.notify.<user>. It publishes
 // over plain NATS, as any producer would, and knows nothing of Ringcast but the
 // header that names an event.
 //

@@ -12,11 +12,24 @@ import (
 // Subjects are the patterns that the producers publish to.
 var Subjects = []string{quoteSubject + "*", notifySubject + "*"}
 
-// The mean times between two events, and how far one may be from it.
+// The rate of quotes of all symbols together.
 const (
-	quoteEvery  = 120 * time.Millisecond
+	DefaultQuotesPerSecond = 100
+	MaxQuotesPerSecond     = 50_000
+)
+
+// The mean time between two notifications, and how far one may be from it.
+const (
 	notifyEvery = 4 * time.Second
 	jitter      = 0.5
+)
+
+const (
+	// quotesEvery is how often quotes are published, one or several at a time.
+	quotesEvery = 10 * time.Millisecond
+	// mostBehind is for how long quotes that are due are made up for. What is older
+	// is skipped: a producer that was held up must not publish a burst.
+	mostBehind = 100 * time.Millisecond
 )
 
 // Publisher is what the producers need of a *nats.Conn.
@@ -30,36 +43,46 @@ type Producers struct {
 	log         *slog.Logger
 	rng         *rand.Rand
 	instruments []*instrument
+	perSecond   int
 	failing     bool // the last publish failed
 }
 
-// NewProducers returns producers that publish to p. Equal seeds give equal events
+// NewProducers returns producers that publish to p, of quotes as many a second as
+// quotesPerSecond says, from 1 to MaxQuotesPerSecond. Equal seeds give equal events
 // but for their times.
-func NewProducers(p Publisher, log *slog.Logger, seed uint64) *Producers {
+func NewProducers(p Publisher, log *slog.Logger, seed uint64, quotesPerSecond int) *Producers {
+	rng := rand.New(rand.NewPCG(seed, 0))
 	return &Producers{
 		to:          p,
 		log:         log,
-		rng:         rand.New(rand.NewPCG(seed, 0)),
-		instruments: newInstruments(),
+		rng:         rng,
+		instruments: newInstruments(rng),
+		perSecond:   min(max(quotesPerSecond, 1), MaxQuotesPerSecond),
 	}
 }
 
-// Run publishes until ctx is done: first a quote of every symbol, then several a
-// second of any, and a notification every few seconds.
+// Run publishes until ctx is done: first a quote of every symbol, then of any as
+// the rate says, and a notification every few seconds.
 func (p *Producers) Run(ctx context.Context) {
 	for _, i := range p.instruments {
 		p.publishQuote(i)
 	}
-	quotes, notifications := time.NewTimer(p.next(quoteEvery)), time.NewTimer(p.next(notifyEvery)/4)
+	perQuote := time.Second / time.Duration(p.perSecond)
+	quotes, notifications := time.NewTicker(max(perQuote, quotesEvery)), time.NewTimer(p.next(notifyEvery)/4)
 	defer quotes.Stop()
 	defer notifications.Stop()
+	published := time.Now() // up to when quotes have been published
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-quotes.C:
-			p.publishQuote(p.instruments[p.rng.IntN(len(p.instruments))])
-			quotes.Reset(p.next(quoteEvery))
+		case now := <-quotes.C:
+			if now.Sub(published) > mostBehind+perQuote {
+				published = now.Add(-mostBehind - perQuote)
+			}
+			for ; now.Sub(published) >= perQuote; published = published.Add(perQuote) {
+				p.publishQuote(p.instruments[p.rng.IntN(len(p.instruments))])
+			}
 		case <-notifications.C:
 			p.publishNotification()
 			notifications.Reset(p.next(notifyEvery))

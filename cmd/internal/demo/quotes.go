@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -29,26 +30,40 @@ type instrument struct {
 	volume     int64
 }
 
-// newInstruments returns a dozen of made-up companies.
-func newInstruments() []*instrument {
-	list := []*instrument{
-		{symbol: "ACME", open: 182.40, volatility: 0.0011},
-		{symbol: "BOLT", open: 47.15, volatility: 0.0022},
-		{symbol: "CRUX", open: 311.90, volatility: 0.0009},
-		{symbol: "DUNE", open: 28.64, volatility: 0.0030},
-		{symbol: "ECHO", open: 96.08, volatility: 0.0014},
-		{symbol: "FLUX", open: 64.77, volatility: 0.0019},
-		{symbol: "GLOW", open: 12.93, volatility: 0.0038},
-		{symbol: "HALO", open: 154.20, volatility: 0.0012},
-		{symbol: "IRIS", open: 73.31, volatility: 0.0016},
-		{symbol: "JADE", open: 208.55, volatility: 0.0010},
-		{symbol: "KITE", open: 35.02, volatility: 0.0026},
-		{symbol: "LUMA", open: 119.86, volatility: 0.0013},
-	}
-	for _, i := range list {
-		i.price = i.open
+// Symbols are made of every beginning with every ending, in this order.
+const (
+	symbolBeginnings = "ACM BOL CRU DUN ECH FLU GLO HAL IRI JAD KIT LUM MOR NOV ORB PYR QUA RUN SOL TEM"
+	symbolEndings    = "A E I K N O R S T X"
+)
+
+// The cheapest and the dearest instrument at the start.
+const (
+	leastOpen = 8.0
+	mostOpen  = 400.0
+)
+
+// newInstruments returns 200 made-up companies. The symbols are always the same;
+// what they are worth, and how much they move, is drawn.
+func newInstruments(rng *rand.Rand) []*instrument {
+	var list []*instrument
+	for _, beginning := range strings.Fields(symbolBeginnings) {
+		for _, ending := range strings.Fields(symbolEndings) {
+			list = append(list, newInstrument(rng, beginning+ending))
+		}
 	}
 	return list
+}
+
+// newInstrument draws a price, cheap ones as often as dear ones, and a volatility
+// that is the greater the cheaper the instrument is.
+func newInstrument(rng *rand.Rand, symbol string) *instrument {
+	open := cents(leastOpen * math.Pow(mostOpen/leastOpen, rng.Float64()))
+	return &instrument{
+		symbol:     symbol,
+		open:       open,
+		price:      open,
+		volatility: 0.0135 / math.Sqrt(open) * (0.8 + 0.4*rng.Float64()),
+	}
 }
 
 // tick makes the instrument's next step. The walk is drawn back to where it
