@@ -9,11 +9,15 @@ import (
 // Action is what a rule or a grant is about.
 type Action string
 
-// The actions.
+// The actions. That of an operator is granted on names of calls: status,
+// subscriptions.
 const (
 	Subscribe Action = "subscribe"
 	Publish   Action = "publish"
+	Admin     Action = "admin"
 )
+
+var actions = []Action{Subscribe, Publish, Admin}
 
 // maxGrants bounds the patterns that one token can grant for one action, as those
 // of a filter are.
@@ -38,14 +42,14 @@ func newGrants(patterns map[Action][]string) (grants, error) {
 	return g, nil
 }
 
-// allow returns nil when everything that the subjects can match is granted.
-func (g grants) allow(action Action, subjects []string) error {
+// missing returns the first of the subjects that can match something not granted.
+func (g grants) missing(action Action, subjects ...string) (subject string, ok bool) {
 	for _, s := range subjects {
 		if !broker.Within(s, g[action]) {
-			return &DeniedError{Action: action, Subject: s}
+			return s, true
 		}
 	}
-	return nil
+	return "", false
 }
 
 // DeniedError says what was asked for and is not granted. It does not say what is:
@@ -53,8 +57,13 @@ func (g grants) allow(action Action, subjects []string) error {
 type DeniedError struct {
 	Action  Action
 	Subject string
+	// Anonymous: there was no token, and one might do.
+	Anonymous bool
 }
 
 func (e *DeniedError) Error() string {
-	return fmt.Sprintf("the token does not allow to %s to %q", e.Action, e.Subject)
+	if e.Anonymous {
+		return fmt.Sprintf("a token is needed for %s %q", e.Action, e.Subject)
+	}
+	return fmt.Sprintf("the token does not grant %s %q", e.Action, e.Subject)
 }

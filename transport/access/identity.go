@@ -22,12 +22,31 @@ func (id *Identity) Anonymous() bool { return id.key == nil }
 
 // MaySubscribe returns nil when everything that the filter can match is granted,
 // and a *DeniedError otherwise.
-func (id *Identity) MaySubscribe(f broker.Filter) error {
-	return id.grants.allow(Subscribe, f.Subjects())
-}
+func (id *Identity) MaySubscribe(f broker.Filter) error { return id.may(Subscribe, f.Subjects()...) }
 
 // MayPublish returns nil when publishing to the literal subject is granted, and a
 // *DeniedError otherwise.
-func (id *Identity) MayPublish(subject string) error {
-	return id.grants.allow(Publish, []string{subject})
+func (id *Identity) MayPublish(subject string) error { return id.may(Publish, subject) }
+
+// MayAdmin returns nil when the operator's call of this name is granted, and a
+// *DeniedError otherwise.
+func (id *Identity) MayAdmin(call string) error { return id.may(Admin, call) }
+
+func (id *Identity) may(action Action, subjects ...string) error {
+	if s, missing := id.grants.missing(action, subjects...); missing {
+		return &DeniedError{Action: action, Subject: s, Anonymous: id.Anonymous()}
+	}
+	return nil
+}
+
+// Ticket returns the identity of somebody who was found to be allowed to subscribe to
+// this filter, and no more.
+func Ticket(subject string, expires time.Time, f broker.Filter) *Identity {
+	return &Identity{Subject: subject, Expires: expires, grants: grants{Subscribe: f.Subjects()}}
+}
+
+// Holder returns the identity without what it was granted: what is worth keeping for
+// as long as a stream lasts.
+func (id *Identity) Holder() *Identity {
+	return &Identity{Subject: id.Subject, Expires: id.Expires, key: id.key}
 }

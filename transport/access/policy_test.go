@@ -195,7 +195,7 @@ func TestPolicy_Identify_attacks(t *testing.T) {
 		"critical extension": {sign(jwt.SigningMethodHS256, []byte(secret), good(), "crit", []string{"b64"}), "critical"},
 		"too long":           {signed(good("padding", strings.Repeat("x", 16<<10))), "bytes"},
 		"claim is a list":    {signed(good("ringcast", []string{">"})), "no object"},
-		"claim has more":     {signed(good("ringcast", map[string]any{"admin": true})), `"admin"`},
+		"claim has more":     {signed(good("ringcast", map[string]any{"write": []string{}})), `"write"`},
 		"grant is no list":   {signed(good("ringcast", map[string]any{"subscribe": ">"})), "no list"},
 		"grant is a number":  {signed(good("ringcast", map[string]any{"subscribe": []int{1}})), "texts"},
 		"grant is malformed": {signed(good("ringcast", map[string]any{"subscribe": []string{"a..b"}})), "empty token"},
@@ -221,7 +221,7 @@ func TestPolicy_Identify_attacks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rejected(t, p, signed(good()), "takes no tokens")
+		rejected(t, p, signed(good()), "takes none")
 	})
 }
 

@@ -28,12 +28,12 @@ type Rule struct {
 // them, also URLs ("https://example.com/roles").
 var claimName = regexp.MustCompile(`\{([A-Za-z0-9_:/.-]+)\}`)
 
-// ParseRule reads `subscribe PATTERN` or `publish PATTERN`.
+// ParseRule reads `subscribe PATTERN`, `publish PATTERN` or `admin PATTERN`.
 func ParseRule(text string) (Rule, error) {
 	action, pattern, ok := strings.Cut(strings.TrimSpace(text), " ")
 	r := Rule{action: Action(action), pattern: strings.TrimSpace(pattern)}
-	if !ok || (r.action != Subscribe && r.action != Publish) {
-		return Rule{}, fmt.Errorf("rule %q does not begin with subscribe or publish and a space", text)
+	if !ok || !slices.Contains(actions, r.action) {
+		return Rule{}, fmt.Errorf("rule %q does not begin with one of %s and a space", text, actions)
 	}
 	for _, m := range claimName.FindAllStringSubmatch(r.pattern, -1) {
 		if !slices.Contains(r.claims, m[1]) {

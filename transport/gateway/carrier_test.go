@@ -73,6 +73,9 @@ func TestStream_Carriers(t *testing.T) {
 		"Leaves":            TestStream_Leaves,
 		"Shutdown":          TestStream_Shutdown,
 		"ShutdownUnread":    TestStream_ShutdownUnread,
+		"Lifetime":          TestStream_Lifetime,
+		"Expires":           TestAccess_Expires,
+		"Revoked":           TestAccess_Revoked,
 	}
 	for _, c := range []carrier{
 		{"TLS", "http/1.1", false},

@@ -14,7 +14,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	sc := s.newScript(c.Request(), req)
 	var st *stream
 	if canTakeOver(c.Request()) && s.startServing() {
-		st = s.newStream(sc)
+		st = s.newStream(sc, s.newLease(req.client))
 		req.Waker = st
 	}
 	sub, err := s.opts.Hub.Subscribe(req.Request)
@@ -38,7 +38,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	s.opened.add(req)
 	s.setStreamHeaders(c.Response().Header(), sc)
 	if st == nil {
-		return s.serveResponse(c, sc, sub, batch)
+		return s.serveResponse(c, sc, s.newLease(req.client), sub, batch)
 	}
 	if err := st.takeOver(c, sub, batch); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 	"ringcast/transport/sse"
 )
 
@@ -49,6 +50,7 @@ type streamParams struct {
 // streamRequest is what the parameters ask for.
 type streamRequest struct {
 	broker.Request
+	client    *access.Identity
 	format    sse.Format
 	bookmarks bookmarks
 	limit     int           // of a page
@@ -122,9 +124,17 @@ func lastEventID(q url.Values) string {
 	return cmp.Or(q.Get("last_event_id"), q.Get("lastEventId"))
 }
 
-// bodyParams reads the members of a JSON body over what is in p. An empty body
-// has none.
-func bodyParams(c echo.Context, p *streamParams) error {
+// bodyParams reads the parameters of the query, and over them the members of the JSON
+// body. An empty body has none.
+func bodyParams(c echo.Context) (streamParams, error) {
+	p, err := queryParams(c.QueryParams())
+	if err == nil {
+		err = decodeParams(c, &p)
+	}
+	return p, err
+}
+
+func decodeParams(c echo.Context, p *streamParams) error {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxStreamBody))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {

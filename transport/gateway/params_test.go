@@ -71,8 +71,7 @@ func FuzzBodyParams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		r := httptest.NewRequest(http.MethodPost, "/v1/stream", strings.NewReader(body))
 		r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
-		var raw streamParams
-		err := bodyParams(e.NewContext(r, httptest.NewRecorder()), &raw)
+		raw, err := bodyParams(e.NewContext(r, httptest.NewRecorder()))
 		if err == nil && body != "" && !json.Valid([]byte(strings.TrimSpace(body))) {
 			t.Fatalf("%q was accepted", body)
 		}

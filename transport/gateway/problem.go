@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 )
 
 // problem is the body of every refusal (RFC 9457).
@@ -68,6 +69,8 @@ var statuses = []struct {
 	// retry: the request may be repeated as it is, after a while.
 	retry bool
 }{
+	{access.ErrToken, http.StatusUnauthorized, false},
+	{access.ErrNoKeys, http.StatusServiceUnavailable, true},
 	{broker.ErrTooMany, http.StatusBadRequest, false},
 	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, false},
 	{broker.ErrNoStream, http.StatusServiceUnavailable, true},
@@ -83,6 +86,7 @@ func problemOf(err error) (p problem, retry bool) {
 		bad      badRequest
 		echoErr  *echo.HTTPError
 		tooLarge *http.MaxBytesError
+		denied   *access.DeniedError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -90,6 +94,11 @@ func problemOf(err error) (p problem, retry bool) {
 	case errors.As(err, &tooLarge):
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = "the body is larger than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"
+	case errors.As(err, &denied):
+		p.Status, p.Detail = http.StatusForbidden, denied.Error()
+		if denied.Anonymous {
+			p.Status = http.StatusUnauthorized
+		}
 	case errors.As(err, &echoErr):
 		p.Status = echoErr.Code
 		if text, ok := echoErr.Message.(string); ok && text != http.StatusText(echoErr.Code) {
@@ -122,10 +131,22 @@ func (s *Server) handleError(err error, c echo.Context) {
 		// The cause is for the log: it may name files and addresses.
 		s.opts.Logger.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
 	}
+	if p.Status == http.StatusUnauthorized {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge(err))
+	}
 	if retry {
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	writeProblem(c.Response(), p)
+}
+
+// challenge is what a 401 has to come with (RFC 6750, section 3): a code where there
+// was a token, none where there was not.
+func challenge(err error) string {
+	if errors.Is(err, access.ErrToken) {
+		return `Bearer error="invalid_token"`
+	}
+	return "Bearer"
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {

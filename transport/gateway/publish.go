@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 )
 
 const (
@@ -32,7 +33,11 @@ type publishAnswer struct {
 // postPublish is POST /v1/publish/{subject}: it stores the body as an event and
 // answers with its id.
 func (s *Server) postPublish(c echo.Context) error {
-	p, err := s.parsePublication(c)
+	id, err := s.opts.Access.Identify(c.Request())
+	if err != nil {
+		return err
+	}
+	p, err := s.parsePublication(c, id)
 	if err != nil {
 		return err
 	}
@@ -57,7 +62,8 @@ func (s *Server) storedID(ctx context.Context, seq uint64) broker.ID {
 	return s.opts.Hub.Lookup(ctx, seq)
 }
 
-func (s *Server) parsePublication(c echo.Context) (broker.Publication, error) {
+// parsePublication reads the request. The body, which may be large, comes last.
+func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.Publication, error) {
 	header := c.Request().Header
 	p := broker.Publication{
 		Subject: c.Param("subject"),
@@ -78,6 +84,9 @@ func (s *Server) parsePublication(c echo.Context) (broker.Publication, error) {
 	bad.add(headerEnd, err)
 	bad.add(headerIdempotency, validateIdempotencyKey(p.MsgID))
 	if err := bad.err(); err != nil {
+		return broker.Publication{}, err
+	}
+	if err := id.MayPublish(p.Subject); err != nil {
 		return broker.Publication{}, err
 	}
 

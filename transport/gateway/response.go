@@ -15,6 +15,7 @@ import (
 // goroutine is the request's own.
 type response struct {
 	script
+	lease
 	w    http.ResponseWriter
 	rc   *http.ResponseController
 	opts *Options
@@ -22,11 +23,11 @@ type response struct {
 }
 
 // serveResponse writes batch and everything after it to the response.
-func (s *Server) serveResponse(c echo.Context, sc script, sub *broker.Subscription, batch broker.Batch) error {
+func (s *Server) serveResponse(c echo.Context, sc script, l lease, sub *broker.Subscription, batch broker.Batch) error {
 	s.streams.Add(1)
 	defer s.streams.Add(-1)
 	w := c.Response()
-	st := &response{script: sc, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent}
+	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent}
 	// The server goes on reading, to notice when the client leaves.
 	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -40,7 +41,7 @@ func (s *Server) serveResponse(c echo.Context, sc script, sub *broker.Subscripti
 			_ = st.send(end) // which does not come if the client has left
 		}
 		return nil
-	case errors.Is(err, errDraining):
+	case errors.Is(err, errDraining), errors.Is(err, errOver):
 		_ = st.send(st.appendGoodbye(nil)) // the connection is cut either way
 	case ctx.Err() == nil:
 		s.opts.Logger.Debug("stream was cut", "remote", c.RealIP(), "err", err)
@@ -57,6 +58,8 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 	}
 	beat := time.NewTimer(s.opts.Heartbeat)
 	defer beat.Stop()
+	tick := time.NewTicker(s.tick())
+	defer tick.Stop()
 	due := false // a heartbeat is
 	for {
 		wrote, err := st.write(batch, due)
@@ -75,6 +78,9 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 		if s.Draining() {
 			return errDraining
 		}
+		if s.over(&st.lease, s.clock()) {
+			return errOver
+		}
 		if batch.More {
 			select {
 			case <-beat.C: // nothing has matched for that long
@@ -86,6 +92,7 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 			case <-sub.Ready():
 			case <-beat.C:
 				due = true
+			case <-tick.C: // to see whether it is over
 			case <-s.drain:
 				return errDraining
 			case <-ctx.Done():

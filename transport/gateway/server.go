@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 )
 
 // Options configures a Server. Hub, Publisher, Status and Subjects are required;
@@ -44,6 +45,11 @@ type Options struct {
 	Compression bool
 	// PublishMaxBytes bounds the body of a publish request. Default: 1 MiB.
 	PublishMaxBytes int64
+	// Access decides who may do what. Default: everybody everything.
+	Access *access.Policy
+	// StreamLifetime is how long a stream lasts at most, less up to a tenth by chance,
+	// so that clients that came together do not come back together. Default: no limit.
+	StreamLifetime time.Duration
 	// TicketKey signs tickets: 32 bytes or more, the same on all gateways that shall
 	// take each other's. Default: one of this server's own.
 	TicketKey []byte
@@ -72,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PublishMaxBytes <= 0 {
 		o.PublishMaxBytes = 1 << 20
+	}
+	if o.Access == nil {
+		o.Access = access.Everybody()
 	}
 	if len(o.TicketKey) == 0 {
 		o.TicketKey = newTicketKey()

@@ -142,6 +142,7 @@ func (sh *shard) run(stop <-chan struct{}) {
 		select {
 		case <-sh.wake:
 		case <-tick.C:
+			sh.endOver()
 			sh.wakeSilent()
 		case <-stop:
 			return
@@ -187,6 +188,29 @@ func (sh *shard) wakeSilent() {
 		if !st.catching && st.due(now) {
 			sh.wakeUpLocked(st)
 		}
+	}
+}
+
+// endOver cuts the streams off whose time is over. Those that catch up look
+// themselves.
+func (sh *shard) endOver() {
+	now := sh.server.clock()
+	var over []*stream
+	sh.mu.Lock()
+	for _, st := range sh.streams {
+		if !st.catching && sh.server.over(&st.lease, now) {
+			over = append(over, st)
+		}
+	}
+	sh.mu.Unlock()
+	sh.cut(over)
+}
+
+// cut says goodbye to streams of the shard's and ends them.
+func (sh *shard) cut(streams []*stream) {
+	for _, st := range streams {
+		_, _ = sh.writer.writeNow(st.raw, appendChunk(nil, st.appendGoodbye))
+		st.end()
 	}
 }
 
@@ -260,8 +284,5 @@ func (sh *shard) cutAll() {
 		_ = st.conn.SetWriteDeadline(sh.cutAt) // fails for one that has just ended
 	}
 	sh.mu.Unlock()
-	for _, st := range mine {
-		_, _ = sh.writer.writeNow(st.raw, appendChunk(nil, st.appendGoodbye))
-		st.end()
-	}
+	sh.cut(mine)
 }

@@ -57,8 +57,15 @@ type NATSStatus struct {
 	Error string `json:"error,omitempty"`
 }
 
-// getStatus is GET /v1/status.
+// getStatus is GET /v1/status, an operator's call.
 func (s *Server) getStatus(c echo.Context) error {
+	id, err := s.opts.Access.Identify(c.Request())
+	if err != nil {
+		return err
+	}
+	if err := id.MayAdmin("status"); err != nil {
+		return err
+	}
 	status := s.opts.Status()
 	status.Stream, status.Subjects = s.opts.Stream, s.opts.Subjects
 	status.HeadID = s.opts.Hub.Head()

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 	"ringcast/transport/sse"
 )
 
@@ -27,32 +28,40 @@ var streamPage = broker.Limits{Bytes: 64 << 10}
 // getStream is GET /v1/stream: parameters in the query, or in a ticket there.
 func (s *Server) getStream(c echo.Context) error {
 	query := c.QueryParams()
-	params := queryParams
 	if query.Has("ticket") {
-		params = s.ticketParams
+		raw, id, err := s.readTicket(query)
+		if err != nil {
+			return err
+		}
+		return s.stream(c, raw, id)
 	}
-	raw, err := params(query)
+	id, err := s.opts.Access.Identify(c.Request())
 	if err != nil {
 		return err
 	}
-	return s.stream(c, raw)
+	raw, err := queryParams(query)
+	if err != nil {
+		return err
+	}
+	return s.stream(c, raw, id)
 }
 
 // postStream is POST /v1/stream: parameters in the query and in a JSON body,
 // which wins.
 func (s *Server) postStream(c echo.Context) error {
-	raw, err := queryParams(c.QueryParams())
+	id, err := s.opts.Access.Identify(c.Request())
 	if err != nil {
 		return err
 	}
-	if err := bodyParams(c, &raw); err != nil {
+	raw, err := bodyParams(c)
+	if err != nil {
 		return err
 	}
-	return s.stream(c, raw)
+	return s.stream(c, raw, id)
 }
 
-// stream subscribes and answers in the form that the client accepts.
-func (s *Server) stream(c echo.Context, raw streamParams) error {
+// stream subscribes for id and answers in the form that the client accepts.
+func (s *Server) stream(c echo.Context, raw streamParams, id *access.Identity) error {
 	if id := c.Request().Header.Get(headerLastEventID); id != "" {
 		raw.LastEventID = id
 	}
@@ -60,6 +69,10 @@ func (s *Server) stream(c echo.Context, raw streamParams) error {
 	if err != nil {
 		return err
 	}
+	if err := id.MaySubscribe(req.Filter); err != nil {
+		return err
+	}
+	req.client = id.Holder()
 	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
 	if wantsPage(c.Request().Header.Get(echo.HeaderAccept)) {
 		req.Page = broker.Limits{Events: req.limit}

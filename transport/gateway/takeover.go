@@ -25,6 +25,7 @@ import (
 // done.
 type stream struct {
 	script
+	lease
 	server *Server
 	shard  *shard
 	conn   net.Conn
@@ -64,8 +65,8 @@ var (
 	errFinished = errors.New("the subjects have ended")
 )
 
-func (s *Server) newStream(sc script) *stream {
-	return &stream{script: sc, server: s, shard: s.nextShard(), catching: true}
+func (s *Server) newStream(sc script, l lease) *stream {
+	return &stream{script: sc, lease: l, server: s, shard: s.nextShard(), catching: true}
 }
 
 // takeOver begins the stream on the request's connection. When it returns nil the
@@ -143,7 +144,7 @@ func (st *stream) catchUp(work func(context.Context) error) {
 		st.shard.handBack(st)
 	case errors.Is(err, errFinished):
 		st.finish()
-	case errors.Is(err, errDraining):
+	case errors.Is(err, errDraining), errors.Is(err, errOver):
 		st.sayGoodbye()
 	default:
 		if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
@@ -188,6 +189,8 @@ func (st *stream) follow(ctx context.Context, batch broker.Batch) error {
 			return errFinished
 		case st.server.Draining():
 			return errDraining
+		case st.server.over(&st.lease, st.server.clock()):
+			return errOver
 		case !batch.More:
 			// The shard writes without a deadline: it does not wait.
 			return st.conn.SetWriteDeadline(time.Time{})

@@ -12,6 +12,9 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/labstack/echo/v4"
+
+	"ringcast/broker"
+	"ringcast/transport/access"
 )
 
 // A ticket is the parameters of a stream, signed, in a URL that opens it: for a
@@ -33,6 +36,9 @@ const (
 type ticketClaims struct {
 	jwt.RegisteredClaims
 	Stream streamParams `json:"stream"`
+	// Until is when the token expires that the ticket was asked for with: the end of
+	// the streams that it opens.
+	Until *jwt.NumericDate `json:"until,omitempty"`
 }
 
 // ticketAnswer is the answer of postTicket.
@@ -45,19 +51,28 @@ type ticketAnswer struct {
 // postTicket is POST /v1/tickets: it answers with a URL that opens the stream of
 // the parameters in the body, until it expires.
 func (s *Server) postTicket(c echo.Context) error {
-	raw, err := queryParams(c.QueryParams())
+	id, err := s.opts.Access.Identify(c.Request())
 	if err != nil {
 		return err
 	}
-	if err := bodyParams(c, &raw); err != nil {
+	raw, err := bodyParams(c)
+	if err != nil {
 		return err
 	}
 	now := time.Now()
-	if _, err := raw.request(now, s.opts.Subjects); err != nil {
+	req, err := raw.request(now, s.opts.Subjects)
+	if err != nil {
 		return err // rather now than when it is used
 	}
-	expires := now.Add(s.opts.TicketTTL).Truncate(time.Second)
-	ticket, err := s.signTicket(raw, expires)
+	if err := id.MaySubscribe(req.Filter); err != nil {
+		return err
+	}
+	expires := now.Add(s.opts.TicketTTL)
+	if !id.Expires.IsZero() && id.Expires.Before(expires) {
+		expires = id.Expires
+	}
+	expires = expires.Truncate(time.Second)
+	ticket, err := s.signTicket(raw, id, expires)
 	if err != nil {
 		return err
 	}
@@ -65,10 +80,15 @@ func (s *Server) postTicket(c echo.Context) error {
 	return c.JSON(http.StatusOK, ticketAnswer{"/v1/stream?" + url.Values{"ticket": {ticket}}.Encode(), expires.UTC()})
 }
 
-func (s *Server) signTicket(raw streamParams, expires time.Time) (string, error) {
+func (s *Server) signTicket(raw streamParams, id *access.Identity, expires time.Time) (string, error) {
 	claims := ticketClaims{
-		RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{ticketUse}, ExpiresAt: jwt.NewNumericDate(expires)},
-		Stream:           raw,
+		RegisteredClaims: jwt.RegisteredClaims{
+			Audience: jwt.ClaimStrings{ticketUse}, ExpiresAt: jwt.NewNumericDate(expires), Subject: id.Subject,
+		},
+		Stream: raw,
+	}
+	if !id.Expires.IsZero() {
+		claims.Until = jwt.NewNumericDate(id.Expires)
 	}
 	ticket, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(s.opts.TicketKey)
 	if err != nil {
@@ -81,12 +101,13 @@ func (s *Server) signTicket(raw streamParams, expires time.Time) (string, error)
 	return ticket, nil
 }
 
-// ticketParams returns the parameters of the stream that a query with a ticket asks
-// for. Beside the ticket there can only be the id that a client resumes from.
-func (s *Server) ticketParams(q url.Values) (streamParams, error) {
+// readTicket returns the parameters of the stream that a query with a ticket asks
+// for, and who may open it: whoever has the ticket. Beside the ticket there can only
+// be the id that a client resumes from.
+func (s *Server) readTicket(q url.Values) (streamParams, *access.Identity, error) {
 	for name := range q {
 		if !slices.Contains([]string{"ticket", "last_event_id", "lastEventId"}, name) {
-			return streamParams{}, badRequest{{Field: name, Detail: "cannot be given beside a ticket, which has the parameters"}}
+			return streamParams{}, nil, badRequest{{Field: name, Detail: "cannot be given beside a ticket, which has the parameters"}}
 		}
 	}
 	var claims ticketClaims
@@ -95,13 +116,28 @@ func (s *Server) ticketParams(q url.Values) (streamParams, error) {
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithAudience(ticketUse), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return streamParams{}, echo.NewHTTPError(http.StatusUnauthorized, "the ticket has expired: get another one")
+		return streamParams{}, nil, echo.NewHTTPError(http.StatusUnauthorized, "the ticket has expired: get another one")
 	case err != nil: // how it fails is nothing to help a forger with
-		return streamParams{}, echo.NewHTTPError(http.StatusUnauthorized, "the ticket is not valid here")
+		return streamParams{}, nil, echo.NewHTTPError(http.StatusUnauthorized, "the ticket is not valid here")
 	}
 	raw := claims.Stream
 	raw.LastEventID = cmp.Or(lastEventID(q), raw.LastEventID)
-	return raw, nil
+	id, err := ticketHolder(&claims)
+	return raw, id, err
+}
+
+// ticketHolder returns the identity that a ticket stands for: who asked for it was
+// allowed to subscribe to its subjects.
+func ticketHolder(claims *ticketClaims) (*access.Identity, error) {
+	f, err := broker.NewFilter(claims.Stream.Subjects, nil)
+	if err != nil {
+		return nil, badRequest{{Field: "subject", Detail: err.Error()}}
+	}
+	var until time.Time
+	if claims.Until != nil {
+		until = claims.Until.Time
+	}
+	return access.Ticket(claims.Subject, until, f), nil
 }
 
 // newTicketKey returns a key for the tickets of one process.

@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"ringcast/transport/access"
+)
+
+// errOver ends a stream whose time is over.
+var errOver = errors.New("the stream's time is over")
+
+// lease is for how long a client may have its stream: until its token expires or is
+// revoked, and no longer than streams last. The client is then cut off so that it
+// comes back, with a new token if it has to.
+type lease struct {
+	client *access.Identity
+	// until is when the lease is over, on the server's clock; 0: never.
+	until time.Duration
+}
+
+func (s *Server) newLease(client *access.Identity) lease {
+	l := lease{client: client}
+	if lifetime := s.opts.StreamLifetime; lifetime > 0 {
+		l.until = s.clock() + lifetime - rand.N(lifetime/10+1)
+	}
+	if !client.Expires.IsZero() {
+		expires := s.clock() + time.Until(client.Expires)
+		if l.until == 0 || expires < l.until {
+			l.until = max(expires, 1)
+		}
+	}
+	return l
+}
+
+// over reports whether the lease has ended.
+func (s *Server) over(l *lease, now time.Duration) bool {
+	return l.until > 0 && now >= l.until || s.opts.Access.Revoked(l.client)
+}
