@@ -13,7 +13,15 @@ export default defineConfig({
 			{ test: { name: "client", include: ["client/test/**/*.test.ts"], ...patience } },
 			{ test: { name: "contract", include: ["client/contract/**/*.test.ts"], ...patience } },
 			{ test: { name: "browser", include: ["client/browser/**/*.test.ts"], ...patience } },
-			{ test: { name: "clients", include: ["clients/**/*.test.ts"], ...patience } },
+			{
+				test: {
+					name: "clients",
+					include: ["clients/**/*.test.ts"],
+					globalSetup: "clients/setup.ts",
+					maxConcurrency: 8,
+					...patience,
+				},
+			},
 			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience } },
 		],
 	},

@@ -83,11 +83,17 @@ export class Ringcast {
 
 	/** Publishes and returns the id once the event is stored. */
 	async publish(subject: string, data: string, type?: string): Promise<string> {
-		const answer = await fetch(`${this.url}/v1/publish/${subject}`, {
-			method: "POST",
-			body: data,
-			headers: type === undefined ? {} : { "Ringcast-Event": type },
-		});
+		return await this.post(subject, data, type === undefined ? {} : { "Ringcast-Event": type });
+	}
+
+	/** Publishes the last event of a subject, of type `finish`. */
+	async finish(subject: string, data: string): Promise<string> {
+		return await this.post(subject, data, { "Ringcast-Event": "finish", "Ringcast-End": "true" });
+	}
+
+	private async post(subject: string, data: string, headers: HeadersInit): Promise<string> {
+		const url = `${this.url}/v1/publish/${subject}`;
+		const answer = await fetch(url, { method: "POST", body: data, headers });
 		if (!answer.ok) {
 			throw new Error(`publish ${subject}: ${answer.status} ${await answer.text()}`);
 		}

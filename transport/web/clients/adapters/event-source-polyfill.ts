@@ -1,0 +1,11 @@
+import { EventSourcePolyfill } from "event-source-polyfill";
+import { type Client, FORGETS_PRIMING } from "../client.ts";
+import { accepting, listen } from "./event-source.ts";
+
+export const eventSourcePolyfill: Client = {
+	name: "event-source-polyfill",
+	takesAccept: true,
+	quirks: { "cut in the first event": FORGETS_PRIMING },
+	open: (url, options, report) =>
+		listen(new EventSourcePolyfill(url, { headers: accepting(options) }), options, report),
+};

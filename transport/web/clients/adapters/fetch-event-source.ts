@@ -1,0 +1,91 @@
+import { fetchEventSource } from "@microsoft/fetch-event-source";
+import type { Client, OpenOptions, Quirk, Report } from "../client.ts";
+
+const triesForEver: Quirk = {
+	reason: "tries again for ever, whatever the answer is",
+	outcome: { afterwards: "returns" },
+	around: { says: "an onopen that throws, and an onerror that throws it on" },
+};
+
+const quirks: Readonly<Record<string, Quirk>> = {
+	"cut before the blank line": {
+		reason: "takes the id over with its line, and so skips the event that it has not handed over",
+		outcome: {
+			events: [
+				["message", "one"],
+				["message", "three"],
+				["message", "four"],
+			],
+		},
+	},
+	"401": triesForEver,
+	"JSON answer: an error": triesForEver,
+	"JSON answer: a page": triesForEver,
+};
+
+export const fetchEventSourceGet: Client = {
+	name: "@microsoft/fetch-event-source",
+	takesAccept: true,
+	quirks,
+	open: (url, options, report) => start(url, {}, options, report),
+};
+
+/** The parameters in a JSON body: for what one cannot do with an EventSource. */
+export const fetchEventSourcePost: Client = {
+	name: "@microsoft/fetch-event-source, POST",
+	takesAccept: true,
+	quirks,
+	open: (url, options, report) => {
+		const { origin, pathname, searchParams } = new URL(url);
+		const init = {
+			method: "POST",
+			headers: { "content-type": "application/json" },
+			body: JSON.stringify(Object.fromEntries(searchParams)),
+		};
+		return start(origin + pathname, init, options, report);
+	},
+};
+
+/** An answer that another attempt would not change. */
+class Refused extends Error {}
+
+function start(
+	url: string,
+	init: { method?: string; headers?: Record<string, string>; body?: string },
+	{ accept, careful }: OpenOptions,
+	report: (report: Report) => void,
+): () => void {
+	const abort = new AbortController();
+	fetchEventSource(url, {
+		...init,
+		// In lower case: it sends its own beside one that is called "Accept".
+		headers: { ...init.headers, ...(accept !== undefined && { accept }) },
+		signal: abort.signal,
+		openWhenHidden: true,
+		// With an onopen it would not look at the content type itself.
+		fetch: async (input, init) => {
+			const response = await fetch(input, init);
+			report({ kind: "open" });
+			return response;
+		},
+		onmessage: ({ event, data, id }) =>
+			report({ kind: "event", type: event === "" ? "message" : event, data, id }),
+		onerror: (error: Error) => {
+			report({ kind: "error", message: error.message });
+			if (error instanceof Refused) {
+				throw error;
+			}
+		},
+		...(careful && { onopen: refuse }),
+	}).then(
+		() => report({ kind: "closed" }),
+		() => report({ kind: "closed" }),
+	);
+	return () => abort.abort();
+}
+
+async function refuse({ ok, status, headers }: Response): Promise<void> {
+	if (!ok || headers.get("content-type") !== "text/event-stream") {
+		throw new Refused(`answered ${status}`);
+	}
+}

@@ -1,0 +1,54 @@
+/** What an adapter reports of its client, in order. */
+export type Report =
+	/** The client says that its stream is open, or has its first answer. */
+	| { readonly kind: "open" }
+	/** The client handed an event over; `id` as far as it tells ids, else "". */
+	| { readonly kind: "event"; readonly type: string; readonly data: string; readonly id: string }
+	/** The client says that something failed; for a reader of a failed test. */
+	| { readonly kind: "error"; readonly message: string }
+	/** The client has ended and says so: it will not come back. */
+	| { readonly kind: "closed" };
+
+export interface OpenOptions {
+	/** The types of events to listen to, `message` among them. */
+	readonly types: readonly string[];
+	/** The Accept header to send, for clients that can be told. */
+	readonly accept: string | undefined;
+	/** With the way around its quirks, as far as it is in how the client is called. */
+	readonly careful: boolean;
+}
+
+/** What a client itself gets wrong in a scenario. */
+export interface Quirk {
+	readonly reason: string;
+	/** How its outcome differs from what is expected of a client without faults. */
+	readonly outcome: Readonly<Record<string, unknown>>;
+	/** The way around, where there is one: with it the outcome is the expected one. */
+	readonly around?: {
+		readonly says: string;
+		/** Parameters of the stream. */
+		readonly query?: Readonly<Record<string, string>>;
+		/** Begin at a position that the gateway was asked for before (`from=<id>`). */
+		readonly fromPosition?: true;
+		/** Close the client when an event of this type comes. */
+		readonly closeOn?: string;
+	};
+}
+
+/** Of several clients. The standard takes an id over at the blank line, data or not. */
+export const FORGETS_PRIMING: Quirk = {
+	reason: "takes no id over without an event, so that it begins anew when its first is cut",
+	outcome: { events: [["message", "four"]] },
+	around: { says: "begins at a position that it has asked for", fromPosition: true },
+};
+
+/** A client that people use, as they use it, behind one interface. */
+export interface Client {
+	/** The name of its package, whose version package.json pins; or what it is. */
+	readonly name: string;
+	/** Whether it can be told which Accept header to send. */
+	readonly takesAccept: boolean;
+	readonly quirks: Readonly<Record<string, Quirk>>;
+	/** Opens a stream; returns what closes it. */
+	open(url: string, options: OpenOptions, report: (report: Report) => void): () => void;
+}
