@@ -52,15 +52,25 @@ export class Callbacks {
 	}
 
 	private async post(number: number, what: object): Promise<void> {
-		const answer = await fetch(`${this.url.replace(/\/$/, "")}/${number}`, {
-			method: "POST",
-			headers: { "Content-Type": "application/json" },
-			body: JSON.stringify(what),
-			signal: AbortSignal.any([this.life, AbortSignal.timeout(PATIENCE_MS)]),
-		});
-		await answer.body?.cancel();
-		if (!answer.ok) {
-			throw new Error(`the harness answered ${answer.status}`);
+		const attempt = new AbortController();
+		const late = () => attempt.abort(new Error(`no answer within ${PATIENCE_MS} ms`));
+		const timer = setTimeout(late, PATIENCE_MS);
+		const end = () => attempt.abort();
+		this.life.addEventListener("abort", end);
+		try {
+			const answer = await fetch(`${this.url.replace(/\/$/, "")}/${number}`, {
+				method: "POST",
+				headers: { "Content-Type": "application/json" },
+				body: JSON.stringify(what),
+				signal: attempt.signal,
+			});
+			await answer.body?.cancel();
+			if (!answer.ok) {
+				throw new Error(`the harness answered ${answer.status}`);
+			}
+		} finally {
+			clearTimeout(timer);
+			this.life.removeEventListener("abort", end);
 		}
 	}
 }

@@ -61,7 +61,7 @@ function readHeaders(given: Members): Headers {
 	const headers = new Headers();
 	const values = membersOf("headers", given["headers"] ?? {});
 	for (const name of ["accept", ...Object.keys(values)]) {
-		const value = name in values ? text(values, name) : "text/event-stream";
+		const value = name in values ? text(values, name, `headers: ${name}`) : "text/event-stream";
 		try {
 			headers.set(name, value);
 		} catch {
@@ -77,7 +77,7 @@ export function readCommand(body: unknown): Command {
 		case "restart":
 			return { restart: true };
 		case "listen": {
-			const type = text(membersOf("listen", given["listen"]), "type");
+			const type = text(membersOf("listen", given["listen"]), "type", "listen: type");
 			if (type === "") {
 				throw new BadInput("listen: type is missing");
 			}
@@ -95,11 +95,11 @@ function membersOf(name: string, value: unknown): Members {
 	return value as Members;
 }
 
-/** `""` for a member that is not there. */
-function text(given: Members, name: string): string {
+/** `""` for a member that is not there. An error gives the path. */
+function text(given: Members, name: string, path = name): string {
 	const value = given[name] ?? "";
 	if (typeof value !== "string") {
-		throw new BadInput(`${name}: not a string`);
+		throw new BadInput(`${path}: not a string`);
 	}
 	return value;
 }

@@ -59,7 +59,7 @@ describe("refused, by a text that says why", () => {
 		[{ ...both, headers: "a: b" }, "headers: not a JSON object"],
 		[{ ...both, headers: { "a b": "c" } }, 'headers: "a b" is no header'],
 		[{ ...both, headers: { a: "b\nc" } }, 'headers: "a" is no header'],
-		[{ ...both, headers: { a: 1 } }, "a: not a string"],
+		[{ ...both, headers: { a: 1 } }, "headers: a: not a string"],
 		[{ ...both, body: "x" }, "no such request can be made"],
 		[{ ...both, method: "GE T" }, "no such request can be made"],
 	])("parameters %j", async (body, reason) => {
@@ -74,6 +74,7 @@ describe("refused, by a text that says why", () => {
 		[{ command: "jump" }, 'command: only "listen" and "restart" are known'],
 		[{ command: "listen" }, "listen: not a JSON object"],
 		[{ command: "listen", listen: {} }, "listen: type is missing"],
+		[{ command: "listen", listen: { type: 1 } }, "listen: type: not a string"],
 	])("command %j", async (body, reason) => {
 		const { location } = await harness.follow();
 		const answer = await request("POST", location, body);
