@@ -1,43 +1,41 @@
 import { retryAfterMs } from "./backoff.ts";
+import { Ended } from "./ended.ts";
 import { StreamError } from "./errors.ts";
+import { parse } from "./parse.ts";
 
-/** What an answer means for the stream. */
-export type Verdict =
-	| { readonly kind: "stream" | "finished" | "unauthorized" }
-	| { readonly kind: "json"; readonly body: unknown }
-	| { readonly kind: "retry" | "fail"; readonly error: StreamError; readonly floorMs: number };
+/** How one attempt ended that is not the end of the stream; without an error where cleanly. */
+export interface Lost {
+	readonly error?: StreamError;
+	/** The least time to the next attempt, in ms. */
+	readonly floorMs?: number;
+}
 
 /** What a later request may well be spared: time-outs, rate limits, gateways, overload. */
-const TRANSIENT = new Set([408, 425, 429, 502, 503, 504]);
+const TRANSIENT = [408, 425, 429, 502, 503, 504];
 
 /**
- * Judges an answer. A transient status is retried whatever its body; any other JSON,
- * an error object too, is the answer: one endpoint, stream or not.
+ * Judges an answer: undefined for a stream, Lost for one to try again, and thrown where it
+ * is the end. A transient status is retried whatever its body; any other JSON, an error
+ * object too, is the answer: one endpoint, stream or not. What cannot be parsed is text.
  */
-export async function judge(response: Response): Promise<Verdict> {
-	const { status } = response;
-	const type = response.headers.get("content-type") ?? "";
+export async function judge(response: Response): Promise<Lost | undefined> {
+	const { status, ok, headers } = response;
+	const type = headers.get("content-type") ?? "";
 	if (status === 204) {
-		return { kind: "finished" };
+		throw new Ended({ reason: "finished" });
 	}
-	if (response.ok && /^\s*text\/event-stream\s*(;|$)/i.test(type)) {
-		return { kind: "stream" };
+	if (ok && /^\s*text\/event-stream\s*(;|$)/i.test(type)) {
+		return undefined;
 	}
-	if (status === 401) {
-		return { kind: "unauthorized" };
+	const transient = TRANSIENT.includes(status);
+	if (!transient && /^[^;]*[/+]json\s*(;|$)/i.test(type)) {
+		throw new Ended({ reason: "json", status, body: parse(await response.text()) });
 	}
-	if (!TRANSIENT.has(status) && /^\s*[^;]*[/+]json\s*(;|$)/i.test(type)) {
-		const text = await response.text();
-		try {
-			return { kind: "json", body: JSON.parse(text) };
-		} catch (cause) {
-			const error = new StreamError("content-type", "the answer is not valid JSON", status, cause);
-			return { kind: "fail", error, floorMs: 0 };
-		}
-	}
-	const error = response.ok
+	const error = ok
 		? new StreamError("content-type", `no event stream: "${type}"`, status)
 		: new StreamError("status", `the server answered ${status}`, status);
-	const again = TRANSIENT.has(status) || status >= 500;
-	return { kind: again ? "retry" : "fail", error, floorMs: retryAfterMs(response.headers) };
+	if (transient || status >= 500) {
+		return { error, floorMs: retryAfterMs(headers) };
+	}
+	throw new Ended(error);
 }

@@ -2,6 +2,9 @@ import type { RetryOptions } from "./options.ts";
 
 const FIRST_OPEN_ATTEMPTS = 5;
 
+/** How long a stream must last before the next delay is a first one. */
+const STABLE_MS = 5_000;
+
 /**
  * The delays between attempts: exponential with full jitter
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
@@ -9,57 +12,56 @@ const FIRST_OPEN_ATTEMPTS = 5;
  * hammers a server that accepts and drops.
  */
 export class Backoff {
-	private failures = 0;
-	private answered = false;
-	private openedAt: number | undefined;
-	private baseMs: number;
+	readonly #options: RetryOptions;
+	#failures = 0;
+	#answered = false;
+	#openedAt: number | undefined;
+	#baseMs: number;
 
-	constructor(private readonly options: RetryOptions) {
-		this.baseMs = options.baseMs ?? 1_000;
+	constructor(options: RetryOptions) {
+		this.#options = options;
+		this.#baseMs = options.baseMs ?? 1_000;
 	}
 
 	/** Attempts in a row that were no stable stream. */
 	get attempt(): number {
-		return this.failures;
+		return this.#failures;
 	}
 
 	/** Takes over what a server says in `retry:`. */
 	rebase(ms: number): void {
-		this.baseMs = ms;
+		this.#baseMs = ms || 1; // 0 could not be doubled
 	}
 
 	opened(): void {
-		this.answered = true;
-		this.openedAt = Date.now();
+		this.#answered = true;
+		this.#openedAt = Date.now();
 	}
 
 	/** Counts the end of an attempt, unless the last stream was stable. */
 	ended(): void {
-		if (
-			this.openedAt !== undefined &&
-			Date.now() - this.openedAt >= (this.options.stableMs ?? 5_000)
-		) {
-			this.failures = 0;
+		if (this.#openedAt !== undefined && Date.now() - this.#openedAt >= STABLE_MS) {
+			this.#failures = 0;
 		}
-		this.openedAt = undefined;
-		this.failures++;
+		this.#openedAt = undefined;
+		this.#failures++;
 	}
 
 	reset(): void {
-		this.failures = 0;
-		this.openedAt = undefined;
+		this.#failures = 0;
+		this.#openedAt = undefined;
 	}
 
 	get exhausted(): boolean {
-		const limit = this.options.maxAttempts ?? (this.answered ? Infinity : FIRST_OPEN_ATTEMPTS);
-		return this.failures >= limit;
+		const limit = this.#options.maxAttempts ?? (this.#answered ? Infinity : FIRST_OPEN_ATTEMPTS);
+		return this.#failures >= limit;
 	}
 
 	/** The time to the next attempt, never below a server's `Retry-After`. */
 	delayMs(floorMs: number): number {
-		const most = Math.max(this.options.maxMs ?? 30_000, this.baseMs);
-		const backoff = Math.min(most, this.baseMs * 2 ** Math.max(0, this.failures - 1));
-		const drawn = this.options.jitter === false ? backoff : Math.random() * backoff;
+		const most = Math.max(this.#options.maxMs ?? 30_000, this.#baseMs);
+		const backoff = Math.min(most, this.#baseMs * 2 ** Math.max(0, this.#failures - 1));
+		const drawn = this.#options.jitter === false ? backoff : Math.random() * backoff;
 		return Math.max(floorMs, drawn);
 	}
 }
@@ -68,8 +70,5 @@ export class Backoff {
 export function retryAfterMs(headers: Headers): number {
 	const value = headers.get("retry-after")?.trim() ?? "";
 	const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-	return ms > 0 ? Math.min(ms, MAX_TIMER_MS) : 0;
+	return ms > 0 ? ms : 0;
 }
-
-/** More overflows a timer, which then fires at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;

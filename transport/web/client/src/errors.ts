@@ -39,9 +39,12 @@ export class StreamError extends Error {
 
 /** Tells an error that nobody listens for, without ending a process for it. */
 export function report(error: unknown): void {
-	if (typeof globalThis.reportError === "function") {
-		globalThis.reportError(error);
-	} else {
-		console.error(error);
-	}
+	(globalThis.reportError ?? console.error)(error);
+}
+
+/** Names what a request or a body was given up with, as far as a browser can tell. */
+export function networkError(cause: unknown): StreamError {
+	return globalThis.navigator?.onLine === false
+		? new StreamError("offline", "there is no network", undefined, cause)
+		: new StreamError("network", "no server, no connection, or CORS", undefined, cause);
 }

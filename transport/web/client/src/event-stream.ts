@@ -1,4 +1,5 @@
 import type { EventStreamOptions, StreamEnd } from "./options.ts";
+import { parse } from "./parse.ts";
 import { createEventStream, type ResumableStream } from "./stream.ts";
 
 /** What a callback of retrieveData gets: an event's data, parsed. */
@@ -16,12 +17,14 @@ export interface Chunk<T> {
  * JSON document. One answer at a time: a new question closes the one before it.
  */
 export class EventStream<T = unknown> {
-	private stream: ResumableStream | undefined;
+	readonly #endpoint: string | URL;
+	readonly #options: EventStreamOptions;
+	#stream: ResumableStream | undefined;
 
-	constructor(
-		private readonly endpoint: string | URL,
-		private readonly options: EventStreamOptions = {},
-	) {}
+	constructor(endpoint: string | URL, options: EventStreamOptions = {}) {
+		this.#endpoint = endpoint;
+		this.#options = options;
+	}
 
 	/**
 	 * Posts the parameters and calls back for each event. Resolves at the end; rejects with
@@ -29,17 +32,17 @@ export class EventStream<T = unknown> {
 	 */
 	async retrieveData(params: object, callback: (chunk: Chunk<T>) => void): Promise<StreamEnd> {
 		this.close();
-		const stream = createEventStream(this.endpoint, {
+		const stream = createEventStream(this.#endpoint, {
 			reconnectOnEnd: false,
-			...this.options,
+			...this.#options,
 			method: "POST",
 			body: params,
 			onmessage: (event) => {
-				this.options.onmessage?.(event);
-				callback({ data: parse<T>(event.data), type: event.type, isEnd: false });
+				this.#options.onmessage?.(event);
+				callback({ data: parse(event.data) as T, type: event.type, isEnd: false });
 			},
 		});
-		this.stream = stream;
+		this.#stream = stream;
 		const end = await stream.done;
 		if (end.reason !== "closed") {
 			const data = end.reason === "json" ? (end.body as T) : undefined;
@@ -50,14 +53,6 @@ export class EventStream<T = unknown> {
 
 	/** Ends the answer; the callback is not called again. */
 	close(): void {
-		this.stream?.close();
-	}
-}
-
-function parse<T>(data: string): T {
-	try {
-		return JSON.parse(data) as T;
-	} catch {
-		return data as T;
+		this.#stream?.close();
 	}
 }

@@ -1,23 +1,32 @@
 import { StreamError } from "./errors.ts";
 import { createEventStream } from "./stream.ts";
 
+export const EventStreamContentType = "text/event-stream";
+
 export interface EventSourceMessage {
+	/** The id to resume from after this message. */
 	id: string;
 	/** `""` for an event without a type. */
 	event: string;
 	data: string;
+	/** What the server has said in `retry:` since the message before. */
 	retry?: number;
 }
 
 export interface FetchEventSourceInit extends Omit<RequestInit, "headers"> {
 	headers?: Record<string, string>;
-	/** What it throws ends the call. */
+	/** Judges an answer: what it throws goes to `onerror`. A 200 it accepts is a stream, but for JSON. */
 	onopen?: (response: Response) => Promise<void> | void;
+	/** What it throws goes to `onerror`; the connection stays. */
 	onmessage?: (event: EventSourceMessage) => void;
-	/** The body ended cleanly, or the server answered 204; the call resolves. */
+	/** The body ended cleanly, or the server answered 204. Throws to have it tried again. */
 	onclose?: () => void;
-	/** A connection was lost and will be tried again, unless this throws: that ends the call. */
-	onerror?: (error: StreamError) => unknown;
+	/**
+	 * What it throws ends the call. A number is the delay in ms until the next attempt.
+	 * Without it five attempts are all until a stream was opened, and an error of another
+	 * callback ends the call.
+	 */
+	onerror?: (error: unknown) => unknown;
 	/** Accepted and not needed: the stream stays open, once, whether the tab is hidden or not. */
 	openWhenHidden?: boolean;
 	fetch?: typeof fetch;
@@ -27,58 +36,87 @@ export interface FetchEventSourceInit extends Omit<RequestInit, "headers"> {
  * The signature of @microsoft/fetch-event-source on the stream of this package.
  * Different on purpose: an id counts at the end of its event only; 401 and other refusals
  * reject instead of being retried for ever; a block without data is no message; hiding the
- * tab changes nothing; what `onmessage` throws does not cost the connection; the delay is
- * the backoff's, and a number that `onerror` returns is ignored.
+ * tab changes nothing; what `onmessage` throws does not cost the connection; a signal
+ * that is aborted before counts; the body of a Request is sent with every attempt.
  */
 export async function fetchEventSource(
-	input: string | URL | Request,
+	input: RequestInfo | URL,
 	init: FetchEventSourceInit = {},
 ): Promise<void> {
-	const { onopen, onmessage, onclose, onerror, openWhenHidden: _, headers, signal, ...rest } = init;
-	const { fetch: own = globalThis.fetch, body, method, ...requestInit } = rest;
-	let thrown: { error: unknown } | undefined;
-	const end = (error: unknown) => {
-		thrown ??= { error };
-		stream.close();
+	const { onopen, onmessage, onclose, onerror, fetch = globalThis.fetch } = init;
+	const request = input instanceof Request ? input : undefined;
+	const headers = new Headers(request?.headers);
+	new Headers(init.headers).forEach((value, name) => headers.set(name, value));
+	/** What onopen has thrown for the answer. */
+	let refused: unknown;
+	let ended: { readonly error: unknown } | undefined;
+
+	/** Asks onerror: returns the delay that is wished, or ends the call with what is thrown. */
+	const ask = (error: unknown): unknown => {
+		try {
+			if (onerror === undefined) {
+				throw error;
+			}
+			return onerror(error);
+		} catch (thrown) {
+			ended ??= { error: thrown };
+			stream.close();
+			return undefined;
+		}
 	};
-	const stream = createEventStream(input instanceof Request ? input.url : input, {
-		method: method ?? (input instanceof Request ? input.method : "GET"),
-		...(headers !== undefined && { headers }),
-		...(body != null && { body }),
-		...(signal != null && { signal }),
+
+	const stream = createEventStream(request?.url ?? String(input), {
+		method: init.method ?? request?.method ?? "GET",
+		headers,
+		body: init.body,
+		credentials: init.credentials,
+		signal: init.signal ?? request?.signal ?? null,
 		idleTimeoutMs: 0,
-		reconnectOnEnd: false,
+		retry: onerror ? { maxAttempts: Infinity } : {},
 		fetch: async (url, made) => {
-			const response = await own(url, { ...requestInit, ...made });
-			if (onopen !== undefined) {
-				try {
-					await onopen(response);
-				} catch (error) {
-					end(error);
-				}
+			refused = undefined;
+			const response = await fetch(request?.clone() ?? url, { ...init, ...made });
+			try {
+				await onopen?.(response);
+			} catch (error) {
+				refused = error;
+				throw error;
 			}
 			return response;
 		},
-		onmessage: ({ type, data, lastEventId }) =>
-			onmessage?.({ id: lastEventId, event: type === "message" ? "" : type, data }),
-		onretry: ({ error }) => {
+		onmessage: ({ type, data, lastEventId, ...retry }) => {
 			try {
-				if (error !== undefined) {
-					onerror?.(error);
-				}
-			} catch (e) {
-				end(e);
+				onmessage?.({ id: lastEventId, event: type === "message" ? "" : type, data, ...retry });
+			} catch (error) {
+				ask(error);
 			}
 		},
+		onretry: ({ error }) => {
+			if (error !== undefined) {
+				return refused || onerror ? ask(refused ?? error) : undefined;
+			}
+			try {
+				onclose?.();
+			} catch (thrown) {
+				return ask(thrown);
+			}
+			return stream.close();
+		},
 	});
-	const how = await stream.done;
-	if (thrown !== undefined) {
-		throw thrown.error;
+
+	try {
+		const end = await stream.done;
+		if (end.reason === "json") {
+			throw new StreamError("content-type", "no event stream: JSON", end.status);
+		}
+		if (end.reason === "finished") {
+			onclose?.();
+		}
+	} catch (error) {
+		ask(error); // asked for the last time: there is nothing to try again
+		ended ??= { error };
 	}
-	if (how.reason === "json") {
-		throw new StreamError("content-type", "no event stream but JSON", how.status);
-	}
-	if (how.reason !== "closed") {
-		onclose?.();
+	if (ended !== undefined) {
+		throw ended.error;
 	}
 }

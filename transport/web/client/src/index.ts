@@ -2,6 +2,7 @@ export { StreamError, type StreamErrorCode } from "./errors.ts";
 export { type Chunk, EventStream } from "./event-stream.ts";
 export {
 	type EventSourceMessage,
+	EventStreamContentType,
 	type FetchEventSourceInit,
 	fetchEventSource,
 } from "./fetch-event-source.ts";

@@ -7,6 +7,8 @@ export interface StreamEvent {
 	readonly data: string;
 	/** The id to resume from after this event; `""` as long as the server has sent none. */
 	readonly lastEventId: string;
+	/** What the server has said in `retry:` since the event before, in ms. */
+	readonly retry?: number;
 }
 
 /** What a gateway tells of events that are gone for good (`ringcast.gap`). */
@@ -54,15 +56,13 @@ export interface RetryOptions {
 	/** No delay is drawn from more than this, but for a greater `retry:`. Default 30,000. */
 	readonly maxMs?: number;
 	/**
-	 * Attempts in a row that may fail before the stream does. Default 5 until the
-	 * server has answered once, which ends the endless retries of a wrong URL or a
-	 * CORS error, and unlimited from then on. Not counted: attempts while offline.
+	 * Attempts in a row that may fail before the stream does. Default 5 until a stream
+	 * was opened once, which ends the endless retries of a wrong URL or a CORS error,
+	 * and unlimited from then on. Not counted: attempts while offline.
 	 */
 	readonly maxAttempts?: number;
 	/** Full jitter: a delay is anything between 0 and the backoff. Default true. */
 	readonly jitter?: boolean;
-	/** How long a stream must last before the next delay is a first one. Default 5,000. */
-	readonly stableMs?: number;
 }
 
 /** `localStorage`, `sessionStorage`, or anything of their kind. */
@@ -82,7 +82,7 @@ export interface EventStreamOptions {
 	readonly body?: Provider<BodyInit | object | null | undefined>;
 	/** A function is called anew for each request, so that a token is never an old one. */
 	readonly headers?: Provider<HeadersInit | undefined>;
-	readonly credentials?: RequestCredentials;
+	readonly credentials?: RequestCredentials | undefined;
 	/** Closes the stream when it is aborted. */
 	readonly signal?: AbortSignal | null;
 	/** Default the global one. */
@@ -91,7 +91,11 @@ export interface EventStreamOptions {
 	readonly from?: string;
 	/** The id to resume from; wins over what `storage` holds. */
 	readonly lastEventId?: string;
-	/** Keeps the last id for the next visit. */
+	/**
+	 * Keeps the last id for the next visit, once its event was dispatched; also those of
+	 * quiet streams. Written once a second, at the end, and when the page is left: a tab
+	 * that crashes has the events of its last second again, and never misses one.
+	 */
 	readonly storage?: StreamStorage;
 	/** Default `ringcast:`, the URL and the subjects. */
 	readonly storageKey?: string;
@@ -99,8 +103,9 @@ export interface EventStreamOptions {
 	/** From the request to the headers of its answer. 0: no limit. Default 30,000. */
 	readonly connectTimeoutMs?: number;
 	/**
-	 * The longest time without a byte; comments count. 0: no limit. Default 45,000,
-	 * three heartbeats of a gateway: set 0 for a server that sends none.
+	 * The longest time without a byte; comments count. A JSON answer must be whole within
+	 * it. 0: no limit. Default 45,000, three heartbeats of a gateway: set 0 for a server
+	 * that sends none.
 	 */
 	readonly idleTimeoutMs?: number;
 	/** Types of events after which the stream is finished. */
@@ -117,7 +122,8 @@ export interface EventStreamOptions {
 	readonly onerror?: (error: StreamError) => void;
 	/** Once, at the end; with the error where the stream failed. */
 	readonly onclose?: (end: StreamEnd | undefined, error: StreamError | undefined) => void;
-	readonly onretry?: (notice: RetryNotice) => void;
+	/** A reconnect is due; a number that it returns is its delay in ms, `Retry-After` permitting. */
+	readonly onretry?: (notice: RetryNotice) => unknown;
 	readonly ongap?: (gap: Gap) => void;
 	/**
 	 * An answer was 401: get a new token. The request is made again once, with fresh

@@ -1,61 +1,69 @@
 import type { StreamEvent } from "./options.ts";
 
+type Result = IteratorResult<StreamEvent>;
+
 /** One `for await` loop: takes an event at a time, and holds the stream back meanwhile. */
 export class Reader implements AsyncIterableIterator<StreamEvent> {
-	private offered: StreamEvent | undefined;
-	private taken: (() => void) | undefined;
-	private ask: (() => void) | undefined;
-	private ended = false;
-	private error: unknown;
+	readonly #onleave: () => void;
+	/** Calls of next() that wait for an event. */
+	readonly #asked: ((result: Result | Promise<Result>) => void)[] = [];
+	/** An event that waits for a call of next(). */
+	#held: { readonly event: StreamEvent; readonly taken: () => void } | undefined;
+	#ended = false;
+	#error: unknown;
 
 	/** @param onleave is called when the loop is left before the end */
-	constructor(private readonly onleave: () => void) {}
+	constructor(onleave: () => void) {
+		this.#onleave = onleave;
+	}
 
-	/** Resolves when the loop has taken the event, or is over. */
-	offer(event: StreamEvent): Promise<void> {
-		if (this.ended) {
-			return Promise.resolve();
+	/** Hands an event over. Where the loop is not back for it: resolves when it is, or is over. */
+	offer(event: StreamEvent): Promise<void> | undefined {
+		const ask = this.#asked.shift();
+		if (ask !== undefined || this.#ended) {
+			ask?.({ done: false, value: event });
+			return undefined;
 		}
-		return new Promise((resolve) => {
-			this.offered = event;
-			this.taken = resolve;
-			this.ask?.();
+		return new Promise((taken) => {
+			this.#held = { event, taken };
 		});
 	}
 
-	/** Ends the loop; an event that it has not taken yet is still handed over. */
+	/** Ends the loop. An event that it has not taken stays with the stream. */
 	end(error?: unknown): void {
-		this.ended = true;
-		this.error ??= error;
-		this.ask?.();
+		this.#ended = true;
+		this.#error ??= error;
+		this.#held?.taken();
+		this.#held = undefined;
+		for (const ask of this.#asked.splice(0)) {
+			ask(this.next());
+		}
 	}
 
-	async next(): Promise<IteratorResult<StreamEvent>> {
-		while (this.offered === undefined && !this.ended) {
-			await new Promise<void>((resolve) => {
-				this.ask = resolve;
-			});
+	/** At the end it gives the error once. */
+	async next(): Promise<Result> {
+		const held = this.#held;
+		if (held !== undefined) {
+			this.#held = undefined;
+			held.taken();
+			return { done: false, value: held.event };
 		}
-		const event = this.offered;
-		this.offered = undefined;
-		this.taken?.();
-		if (event !== undefined) {
-			return { done: false, value: event };
+		if (!this.#ended) {
+			return new Promise((resolve) => this.#asked.push(resolve));
 		}
-		if (this.error !== undefined) {
-			const error = this.error;
-			this.error = undefined;
+		const error = this.#error;
+		this.#error = undefined;
+		if (error !== undefined) {
 			throw error;
 		}
 		return { done: true, value: undefined };
 	}
 
-	async return(): Promise<IteratorResult<StreamEvent>> {
-		this.offered = undefined;
+	async return(): Promise<Result> {
+		this.#onleave();
 		this.end();
-		this.taken?.();
-		this.onleave();
-		return { done: true, value: undefined };
+		this.#error = undefined;
+		return this.next();
 	}
 
 	[Symbol.asyncIterator](): this {

@@ -24,56 +24,43 @@ export async function makeRequest(
 		headers.set("Last-Event-ID", context.lastEventId);
 	}
 
-	const init: RequestInit = {
+	const init = {
 		method,
 		headers,
 		signal: context.signal,
 		// Sends Cache-Control: no-cache, as an EventSource does, without a preflight for it.
 		cache: "no-store",
-	};
-	if (body != null) {
-		init.body = body;
-	}
-	if (options.credentials !== undefined) {
-		init.credentials = options.credentials;
-	}
-	return [inBody ? url : withQuery(url, parameters), init];
+		body: body ?? null,
+		credentials: options.credentials,
+	} as RequestInit;
+	return [inBody || !parameters ? url : withQuery(url, parameters), init];
 }
 
-async function resolve<T>(
+function resolve<T>(
 	value: T | ((context: RequestContext) => T | Promise<T>),
 	context: RequestContext,
-): Promise<T> {
+): T | Promise<T> {
 	return typeof value === "function"
-		? await (value as (context: RequestContext) => T | Promise<T>)(context)
+		? (value as (context: RequestContext) => T | Promise<T>)(context)
 		: value;
 }
 
 interface Parameters {
 	subject: string[];
-	from?: string;
+	from: string | undefined;
 }
 
 function ringcastParameters({ subjects, from }: EventStreamOptions): Parameters | undefined {
-	if (subjects === undefined) {
-		return undefined;
-	}
-	const subject = typeof subjects === "string" ? [subjects] : [...subjects];
-	return from === undefined ? { subject } : { subject, from };
+	return subjects === undefined ? undefined : { subject: [subjects].flat(), from };
 }
 
 /** Appends the parameters; the URL may be relative, which URL cannot parse without a base. */
-function withQuery(url: string, parameters: Parameters | undefined): string {
-	if (parameters === undefined) {
-		return url;
+function withQuery(url: string, { subject, from }: Parameters): string {
+	const query = new URLSearchParams(subject.map((s) => ["subject", s]));
+	if (from !== undefined) {
+		query.set("from", from);
 	}
-	const query = new URLSearchParams(parameters.subject.map((s) => ["subject", s]));
-	if (parameters.from !== undefined) {
-		query.set("from", parameters.from);
-	}
-	const [path = "", fragment] = url.split("#", 2);
-	const joined = `${path}${path.includes("?") ? "&" : "?"}${query}`;
-	return fragment === undefined ? joined : `${joined}#${fragment}`;
+	return `${url}${url.includes("?") ? "&" : "?"}${query}`;
 }
 
 function setDefault(headers: Headers, name: string, value: string): void {
@@ -82,11 +69,7 @@ function setDefault(headers: Headers, name: string, value: string): void {
 	}
 }
 
-/** Whether fetch would send the value as "[object Object]". */
-function isJson(value: unknown): value is object {
-	if (typeof value !== "object" || value === null) {
-		return false;
-	}
-	const prototype = Object.getPrototypeOf(value);
-	return prototype === Object.prototype || prototype === null || Array.isArray(value);
+/** Whether a value is meant as JSON, and not a body that fetch knows. */
+function isJson(value: unknown): boolean {
+	return ["[object Object]", "[object Array]"].includes(Object.prototype.toString.call(value));
 }

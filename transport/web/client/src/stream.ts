@@ -1,18 +1,23 @@
-import { judge } from "./answer.ts";
+import { abortable } from "./abortable.ts";
+import { Alarm } from "./alarm.ts";
+import { judge, type Lost } from "./answer.ts";
 import { Backoff } from "./backoff.ts";
 import { BodyDecoder, type Item } from "./body.ts";
-import { report, StreamError } from "./errors.ts";
-import { type Listener, Listeners } from "./listeners.ts";
-import type { EventStreamOptions, Gap, RequestContext, StreamEnd, StreamEvent } from "./options.ts";
+import { Ended } from "./ended.ts";
+import { networkError, report, StreamError, type StreamErrorCode } from "./errors.ts";
+import { GAP_TYPE, parseGap } from "./gap.ts";
+import { Keeper } from "./keeper.ts";
+import type { EventStreamOptions, RequestContext, StreamEnd, StreamEvent } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { singleFlight } from "./refresh.ts";
 import { makeRequest } from "./request.ts";
-import { abortable, sleep, whenOnline } from "./time.ts";
-import { within } from "./watchdog.ts";
+import { watchPage } from "./wake.ts";
 
 export const CONNECTING = 0;
 export const OPEN = 1;
 export const CLOSED = 2;
+
+type Listener = (event: StreamEvent) => void;
 
 /** A stream that comes back by itself, until it is finished, closed, or refused. */
 export interface ResumableStream extends AsyncIterable<StreamEvent> {
@@ -47,19 +52,6 @@ export function createEventStream(
 	return new Stream(String(url), options);
 }
 
-/** How one attempt ended that is not the end of the stream. */
-interface Lost {
-	readonly error: StreamError | undefined;
-	readonly floorMs: number;
-}
-
-/** Thrown to end the stream: how, or the error it fails with. */
-class Ended {
-	constructor(readonly how: StreamEnd | StreamError) {}
-}
-
-const GAP_TYPE = "ringcast.gap";
-
 /**
  * One loop, so one stream at most: nothing else makes requests, and whatever is to
  * change (close, reconnect, a limit) aborts the attempt that the loop is in.
@@ -69,77 +61,91 @@ class Stream implements ResumableStream {
 	lastEventId = "";
 	readyState: 0 | 1 | 2 = CONNECTING;
 
-	private readonly listeners = new Listeners();
-	private readonly readers = new Set<Reader>();
-	private readonly life = new AbortController();
-	private readonly backoff: Backoff;
+	readonly #url: string;
+	readonly #options: EventStreamOptions;
+	/** By type. No EventTarget: what a listener throws there, Node.js ends for. */
+	readonly #listeners = new Map<string, Set<Listener>>();
+	readonly #readers = new Set<Reader>();
+	readonly #life = new AbortController();
+	readonly #alarm = new Alarm();
+	readonly #backoff: Backoff;
+	readonly #keeper: Keeper;
 	/** Ends what the loop is in: a request, a stream, or a wait. */
-	private current = new AbortController();
-	private hurried = false;
+	#current = new AbortController();
+	#hurried = false;
 	/** A 401 was answered since the last stream was opened. */
-	private unauthorized = false;
+	#unauthorized = false;
 
-	constructor(
-		private readonly url: string,
-		private readonly options: EventStreamOptions,
-	) {
-		this.backoff = new Backoff(options.retry ?? {});
-		const { signal } = options;
-		const abort = () => this.close();
+	constructor(url: string, options: EventStreamOptions) {
+		this.#url = url;
+		this.#options = options;
+		const { signal, retry = {}, storage, storageKey, subjects = [] } = options;
+		this.#backoff = new Backoff(retry);
+		const key = storageKey ?? `ringcast:${url} ${subjects}`;
+		this.#keeper = new Keeper(storage, key, (error) => this.#fail(error));
 		if (signal?.aborted) {
 			this.close();
 		}
-		signal?.addEventListener("abort", abort);
-		this.done = this.run().finally(() => signal?.removeEventListener("abort", abort));
+		signal?.addEventListener("abort", () => this.close(), { signal: this.#life.signal });
+		this.done = this.#run();
 		this.done.then(
-			(end) => this.finish(end),
-			(error) => this.finish(undefined, error),
+			(end) => this.#finish(end),
+			(error) => this.#finish(undefined, error),
 		);
 	}
 
 	addEventListener(type: string, listener: Listener): void {
-		this.listeners.add(type, listener);
+		this.#listeners.set(type, this.#of(type).add(listener));
 	}
 
 	removeEventListener(type: string, listener: Listener): void {
-		this.listeners.remove(type, listener);
+		this.#of(type).delete(listener);
+	}
+
+	#of(type: string): Set<Listener> {
+		return this.#listeners.get(type) ?? new Set();
 	}
 
 	[Symbol.asyncIterator](): AsyncIterator<StreamEvent> {
 		const reader = new Reader(() => this.close());
-		this.readers.add(reader);
-		if (this.readyState === CLOSED) {
-			this.done.then(
-				() => reader.end(),
-				(error) => reader.end(error),
-			);
-		}
+		this.#readers.add(reader);
+		this.done.then(
+			() => reader.end(),
+			(error) => reader.end(error),
+		);
 		return reader;
 	}
 
 	reconnect(): void {
-		this.hurried = true;
-		this.backoff.reset();
-		this.current.abort(new StreamError("network", "reconnect() was called"));
+		this.#hurried = true;
+		this.#backoff.reset();
+		this.#current.abort();
 	}
 
 	close(): void {
 		this.readyState = CLOSED;
 		const ended = new Ended({ reason: "closed" });
-		this.life.abort(ended);
-		this.current.abort(ended);
+		this.#life.abort(ended);
+		this.#current.abort(ended);
 	}
 
-	private async run(): Promise<StreamEnd> {
+	async #run(): Promise<StreamEnd> {
+		const { signal } = this.#life;
+		watchPage(
+			() => this.#alarm.wake(),
+			() => this.#keeper.flush(),
+			signal,
+		);
 		await Promise.resolve();
 		try {
-			await this.restore();
+			this.lastEventId =
+				this.#options.lastEventId ?? (await abortable(this.#keeper.read(), signal));
 			for (;;) {
-				this.life.signal.throwIfAborted();
-				await this.pause(await this.attempt());
+				signal.throwIfAborted();
+				await this.#pause(await this.#attempt());
 			}
 		} catch (thrown) {
-			const ended = this.life.signal.aborted ? this.life.signal.reason : thrown;
+			const ended = signal.aborted ? signal.reason : thrown;
 			const how = ended instanceof Ended ? ended.how : ended;
 			if (how instanceof Error) {
 				throw how;
@@ -147,233 +153,211 @@ class Stream implements ResumableStream {
 			return how;
 		} finally {
 			this.readyState = CLOSED;
-		}
-	}
-
-	/** Takes up the id of the last visit. */
-	private async restore(): Promise<void> {
-		const { lastEventId, storage } = this.options;
-		this.lastEventId = lastEventId ?? "";
-		if (lastEventId === undefined && storage !== undefined) {
-			try {
-				const kept = await abortable(
-					Promise.resolve(storage.getItem(this.storageKey)),
-					this.life.signal,
-				);
-				this.lastEventId = kept ?? "";
-			} catch (cause) {
-				this.fail(new StreamError("storage", "the last id cannot be read", undefined, cause));
-			}
+			this.#life.abort();
+			this.#keeper.flush();
 		}
 	}
 
 	/** Makes one request and reads what it answers. Throws Ended where that is the end. */
-	private async attempt(): Promise<Lost> {
+	async #attempt(): Promise<Lost> {
 		this.readyState = CONNECTING;
-		this.current = new AbortController();
-		this.hurried = false;
-		const { signal } = this.current;
+		this.#current = new AbortController();
+		this.#hurried = false;
+		const { signal } = this.#current;
 		try {
 			const context = {
-				attempt: this.backoff.attempt,
+				attempt: this.#backoff.attempt,
 				lastEventId: this.lastEventId,
-				unauthorized: this.unauthorized,
+				unauthorized: this.#unauthorized,
 				signal,
 			};
-			const response = await this.request(context);
-			const verdict = await abortable(judge(response), signal);
-			switch (verdict.kind) {
-				case "stream":
-					return await this.consume(response, signal);
-				case "finished":
-					throw new Ended({ reason: "finished" });
-				case "json":
-					throw new Ended({ reason: "json", status: response.status, body: verdict.body });
-				case "unauthorized":
-					return await this.refresh(context);
-				case "fail":
-					throw new Ended(verdict.error);
-				case "retry":
-					return verdict;
+			const response = await this.#request(context);
+			if (response.status === 401) {
+				this.#alarm.stop();
+				return await this.#refresh(context);
 			}
+			this.#limit("idle-timeout", this.#options.idleTimeoutMs ?? 45_000);
+			return (await abortable(judge(response), signal)) ?? (await this.#consume(response, signal));
 		} catch (thrown) {
-			if (thrown instanceof Ended || this.life.signal.aborted) {
+			if (thrown instanceof Ended || this.#life.signal.aborted) {
 				throw thrown;
 			}
-			return { error: signal.aborted ? signal.reason : networkError(thrown), floorMs: 0 };
+			return { error: signal.aborted ? signal.reason : networkError(thrown) };
 		} finally {
-			this.current.abort(); // lets go of a body that was not read to its end
+			this.#alarm.stop();
+			this.#current.abort(); // lets go of a body that was not read to its end
 		}
 	}
 
-	private async request(context: RequestContext): Promise<Response> {
-		const { fetch = globalThis.fetch, connectTimeoutMs = 30_000 } = this.options;
+	async #request(context: RequestContext): Promise<Response> {
+		const { fetch = globalThis.fetch, connectTimeoutMs = 30_000 } = this.#options;
 		let request: Awaited<ReturnType<typeof makeRequest>>;
 		try {
-			request = await abortable(makeRequest(this.url, this.options, context), context.signal);
+			request = await abortable(makeRequest(this.#url, this.#options, context), context.signal);
 		} catch (cause) {
 			context.signal.throwIfAborted();
 			throw new Ended(new StreamError("setup", "the request cannot be made", undefined, cause));
 		}
-		const answer = abortable(fetch(...request), context.signal);
-		return await within(connectTimeoutMs, "connect-timeout", answer, (e) => this.current.abort(e));
+		this.#limit("connect-timeout", connectTimeoutMs);
+		return await abortable(fetch(...request), context.signal);
+	}
+
+	/** Gives the attempt up after so long. */
+	#limit(code: StreamErrorCode, ms: number): void {
+		this.#alarm.limit(ms, () =>
+			this.#current.abort(new StreamError(code, `nothing came within ${ms} ms`)),
+		);
 	}
 
 	/** After a 401: once for each failure, so that a server that wants none is not asked for ever. */
-	private async refresh(context: RequestContext): Promise<Lost> {
-		const error = new StreamError("unauthorized", "the server answered 401", 401);
-		const { onunauthorized, headers } = this.options;
-		if (this.unauthorized || (onunauthorized === undefined && typeof headers !== "function")) {
-			throw new Ended(error);
+	async #refresh(context: RequestContext): Promise<Lost> {
+		const refused = (cause?: unknown) =>
+			new Ended(new StreamError("unauthorized", "the server answered 401", 401, cause));
+		const { onunauthorized, headers } = this.#options;
+		if (this.#unauthorized || (onunauthorized === undefined && typeof headers !== "function")) {
+			throw refused();
 		}
-		this.unauthorized = true;
-		if (onunauthorized !== undefined) {
-			try {
-				const refreshed = singleFlight(onunauthorized, context);
-				if ((await abortable(refreshed, context.signal)) === false) {
-					throw error;
-				}
-			} catch (cause) {
-				context.signal.throwIfAborted();
-				throw new Ended(
-					cause === error ? error : new StreamError(error.code, error.message, 401, cause),
-				);
-			}
+		this.#unauthorized = true;
+		let renewed: unknown;
+		try {
+			renewed =
+				onunauthorized && (await abortable(singleFlight(onunauthorized, context), context.signal));
+		} catch (cause) {
+			context.signal.throwIfAborted();
+			throw refused(cause);
 		}
-		this.hurried = true;
-		return { error, floorMs: 0 };
+		if (renewed === false) {
+			throw refused();
+		}
+		this.#hurried = true;
+		return {};
 	}
 
-	private async consume(response: Response, signal: AbortSignal): Promise<Lost> {
+	async #consume(response: Response, signal: AbortSignal): Promise<Lost> {
 		this.readyState = OPEN;
-		this.unauthorized = false;
-		this.backoff.opened();
-		this.call(this.options.onopen, response);
-		const decoder = new BodyDecoder((ms) => this.backoff.rebase(ms));
+		this.#unauthorized = false;
+		this.#backoff.opened();
+		this.#call(this.#options.onopen, response);
+		const decoder = new BodyDecoder((ms) => this.#backoff.rebase(ms));
 		const body = response.body?.getReader();
-		const { idleTimeoutMs = 45_000 } = this.options;
+		// Ends a read() that waits: one listener a stream, not one a chunk.
+		signal.addEventListener("abort", () => body?.cancel().catch(() => {}));
 		for (;;) {
 			signal.throwIfAborted();
-			if (body === undefined) {
-				return this.ended();
-			}
-			const read = abortable(body.read(), signal);
-			const chunk = await within(idleTimeoutMs, "idle-timeout", read, (e) => this.current.abort(e));
-			if (chunk.done) {
-				return this.ended();
+			const chunk = await body?.read();
+			signal.throwIfAborted();
+			if (chunk?.value === undefined) {
+				break; // a part of an event that is left in the decoder is dropped with it
 			}
 			for (const item of decoder.decode(chunk.value)) {
-				await this.take(item, signal);
+				const held = this.#take(item);
+				if (held !== undefined) {
+					this.#alarm.stop(); // it is the loop that is slow
+					await held;
+				}
+				signal.throwIfAborted();
+			}
+			this.#alarm.feed();
+		}
+		if (this.#options.reconnectOnEnd === false) {
+			throw new Ended({ reason: "finished" });
+		}
+		return {};
+	}
+
+	/** Takes what a blank line gave out. A promise where a loop holds the stream back. */
+	#take({ comment, id, event }: Item): Promise<void> | undefined {
+		const before = this.lastEventId;
+		const lastEventId = id ?? before;
+		this.lastEventId = lastEventId;
+		if (event === undefined) {
+			if (comment !== undefined) {
+				this.#call(this.#options.oncomment, comment);
+			} else {
+				this.#keeper.keep(lastEventId);
+			}
+			return undefined;
+		}
+		const whole = { ...event, lastEventId };
+		this.#dispatch(whole);
+		if (this.#readers.size > 0) {
+			return this.#offer(whole, before);
+		}
+		this.#dispatched(whole);
+		return undefined;
+	}
+
+	#dispatch(event: StreamEvent): void {
+		if (event.type === GAP_TYPE) {
+			this.#call(this.#options.ongap, parseGap(event.data));
+		} else {
+			this.#call(this.#options.onmessage, event);
+		}
+		for (const listener of [...this.#of(event.type)]) {
+			this.#call(listener, event);
+		}
+	}
+
+	/** Waits until every loop has taken the event: until then a loop has had the one before. */
+	async #offer(event: StreamEvent, before: string): Promise<void> {
+		for (const reader of this.#readers) {
+			const held = reader.offer(event);
+			if (held !== undefined) {
+				this.lastEventId = before;
+				await abortable(held, this.#life.signal); // not given up for reconnect()
 			}
 		}
+		this.lastEventId = event.lastEventId;
+		this.#dispatched(event);
 	}
 
-	/** A body that ended cleanly: a part of an event left in the decoder is dropped with it. */
-	private ended(): Lost {
-		if (this.options.reconnectOnEnd === false) {
+	#dispatched({ type, lastEventId }: StreamEvent): void {
+		this.#keeper.keep(lastEventId);
+		if (this.#options.finishEvents?.includes(type)) {
 			throw new Ended({ reason: "finished" });
 		}
-		return { error: undefined, floorMs: 0 };
-	}
-
-	private async take(item: Item, signal: AbortSignal): Promise<void> {
-		signal.throwIfAborted();
-		if (item.id !== undefined) {
-			this.lastEventId = item.id;
-			return;
-		}
-		if (item.comment !== undefined) {
-			this.call(this.options.oncomment, item.comment);
-			return;
-		}
-		await this.dispatch(
-			{ type: item.type, data: item.data, lastEventId: this.lastEventId },
-			signal,
-		);
-		this.keep();
-		if (this.options.finishEvents?.includes(item.type)) {
-			throw new Ended({ reason: "finished" });
-		}
-	}
-
-	private async dispatch(event: StreamEvent, signal: AbortSignal): Promise<void> {
-		if (event.type === GAP_TYPE) {
-			this.call(this.options.ongap, parseGap(event.data));
-		} else {
-			this.call(this.options.onmessage, event);
-		}
-		for (const listener of this.listeners.of(event.type)) {
-			this.call(listener, event);
-		}
-		for (const reader of this.readers) {
-			// Not given up for reconnect(): the id says that the loop has had the event.
-			await abortable(reader.offer(event), this.life.signal);
-		}
-		signal.throwIfAborted();
-	}
-
-	/** Keeps the id once every listener has had the event. */
-	private keep(): void {
-		const { storage } = this.options;
-		const failed = (cause: unknown) =>
-			this.fail(new StreamError("storage", "the last id cannot be kept", undefined, cause));
-		try {
-			Promise.resolve(storage?.setItem(this.storageKey, this.lastEventId)).catch(failed);
-		} catch (cause) {
-			failed(cause);
-		}
-	}
-
-	private get storageKey(): string {
-		const { storageKey, subjects = [] } = this.options;
-		return storageKey ?? `ringcast:${this.url} ${subjects}`;
 	}
 
 	/** Waits for the time of the next attempt. Throws Ended where there is none. */
-	private async pause({ error, floorMs }: Lost): Promise<void> {
+	async #pause({ error, floorMs = 0 }: Lost): Promise<void> {
 		this.readyState = CONNECTING;
-		if (this.hurried) {
+		if (this.#hurried) {
 			return;
 		}
-		const offline = error?.code === "offline";
-		if (!offline) {
-			this.backoff.ended();
-			if (error !== undefined && this.backoff.exhausted) {
+		if (error?.code !== "offline") {
+			this.#backoff.ended();
+			if (error !== undefined && this.#backoff.exhausted) {
 				throw new Ended(error);
 			}
 		}
 		if (error !== undefined) {
-			this.fail(error);
+			this.#fail(error);
 		}
-		const delayMs = this.backoff.delayMs(floorMs);
-		this.call(this.options.onretry, { attempt: this.backoff.attempt, delayMs, error });
-		this.life.signal.throwIfAborted();
-		this.current = new AbortController();
-		const forget = offline ? whenOnline(() => this.current.abort()) : undefined;
-		await sleep(this.hurried ? 0 : delayMs, this.current.signal);
-		forget?.();
+		const delayMs = this.#backoff.delayMs(floorMs);
+		this.#current = new AbortController();
+		const { signal } = this.#current;
+		const notice = { attempt: this.#backoff.attempt, delayMs, error };
+		const wished = this.#call(this.#options.onretry, notice);
+		const waitMs = typeof wished === "number" ? Math.max(wished, floorMs) : delayMs;
+		await new Promise<void>((resolve) => {
+			signal.onabort = () => resolve();
+			this.#alarm.wait(signal.aborted ? 0 : waitMs, floorMs, resolve);
+		});
+		this.#alarm.stop();
 	}
 
 	/** Calls what the user gave; what it throws is reported and changes nothing. */
-	private call<T>(callback: ((value: T) => void) | undefined, value: T): void {
-		if (callback === undefined || this.life.signal.aborted) {
-			return;
-		}
+	#call<T>(callback: ((value: T) => unknown) | undefined, value: T): unknown {
 		try {
-			callback(value);
+			return this.#life.signal.aborted ? undefined : callback?.(value);
 		} catch (cause) {
-			this.fail(new StreamError("listener", "a listener threw", undefined, cause));
+			this.#fail(new StreamError("listener", "a listener threw", undefined, cause));
+			return undefined;
 		}
 	}
 
-	private fail(error: StreamError): void {
-		const { onerror } = this.options;
-		if (onerror === undefined) {
-			if (error.code === "listener") {
-				report(error.cause);
-			}
-			return;
-		}
+	#fail(error: StreamError): void {
+		const { onerror = unheard } = this.#options;
 		try {
 			onerror(error);
 		} catch (thrown) {
@@ -381,39 +365,21 @@ class Stream implements ResumableStream {
 		}
 	}
 
-	private finish(end: StreamEnd | undefined, error?: StreamError): void {
+	#finish(end: StreamEnd | undefined, error?: StreamError): void {
 		if (error !== undefined) {
-			this.fail(error);
-		}
-		for (const reader of this.readers) {
-			reader.end(error);
+			this.#fail(error);
 		}
 		try {
-			this.options.onclose?.(end, error);
+			this.#options.onclose?.(end, error);
 		} catch (thrown) {
 			report(thrown);
 		}
 	}
 }
 
-function networkError(cause: unknown): StreamError {
-	return globalThis.navigator?.onLine === false
-		? new StreamError("offline", "there is no network", undefined, cause)
-		: new StreamError(
-				"network",
-				"the connection failed: the server cannot be reached, cut it, or CORS forbids it",
-				undefined,
-				cause,
-			);
-}
-
-/** Reads a gap's data. What cannot be read is a gap all the same. */
-function parseGap(data: string): Gap {
-	const text = (value: unknown) => (typeof value === "string" ? value : "");
-	try {
-		const { reason, requested, oldest } = JSON.parse(data) as Record<string, unknown>;
-		return { reason: text(reason), requested: text(requested), oldest: text(oldest) };
-	} catch {
-		return { reason: "", requested: "", oldest: "" };
+/** What a listener throws is a mistake of the page's, which shall see it somewhere. */
+function unheard({ code, cause }: StreamError): void {
+	if (code === "listener") {
+		throw cause;
 	}
 }

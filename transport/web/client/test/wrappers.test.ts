@@ -12,7 +12,7 @@ test("fetchEventSource: posts, gives messages in the old shape, resolves at a cl
 	const headers = { "Content-Type": "text/plain", "X-Mine": "1" };
 	await fetchEventSource(server.url, { method: "POST", body: "q", headers, onmessage, onclose });
 	expect(onmessage.mock.calls.flat()).toEqual([
-		{ id: "2", event: "", data: "a" },
+		{ id: "2", event: "", data: "a", retry: 5 },
 		{ id: "2", event: "t", data: "b" },
 	]);
 	expect(onclose).toHaveBeenCalledTimes(1);
