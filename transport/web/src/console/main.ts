@@ -1,32 +1,173 @@
-import { byId, setText } from "../common/dom.ts";
-import { formatCount } from "../common/format.ts";
-import { showState } from "../common/pill.ts";
+import { byId } from "../common/dom.ts";
+import { Frame } from "../common/frame.ts";
+import { Charts } from "./charts.ts";
+import { type Filter, filterOfQuery, queryOfFilter } from "./filter.ts";
+import { FilterForm } from "./filter-form.ts";
+import { Follower } from "./follower.ts";
+import { GatewayView } from "./gateway.ts";
+import { Inspector } from "./inspector.ts";
+import { Pace } from "./pace.ts";
+import { poll } from "./poll.ts";
+import { PublishForm } from "./publish-form.ts";
+import { Rates } from "./rates.ts";
+import { Samples } from "./samples.ts";
+import { readStatus } from "./status.ts";
+import { Table } from "./table.ts";
+import { eventOf } from "./tape.ts";
+import { TapeBar } from "./tape-bar.ts";
 
-const EVERY_MS = 1_000;
+const STATUS_EVERY_MS = 1_000;
+const ROWS_EVERY_MS = 100;
 
-interface Status {
-	readonly stream: string;
-	readonly head_id: string;
-	readonly ring: { readonly events: number };
-	readonly streams: number;
-}
+const frame = new Frame();
+const samples = new Samples();
+const rates = new Rates();
+const charts = new Charts(samples);
+const gatewayView = new GatewayView();
 
-setInterval(() => void look(), EVERY_MS);
-void look();
+const follower = new Follower(() => pace.request());
+const tapeBar = new TapeBar(follower);
+const table = new Table(
+	follower,
+	{
+		onSelect: (row) => inspector.show(eventOf(row)),
+		onScroll: (away) => pauseWhileReading(away),
+	},
+	() => pace.hurry(),
+);
+const pace = new Pace(frame, { render: renderTape }, ROWS_EVERY_MS);
+const form = new FilterForm(follow);
+const inspector = new Inspector(
+	(id) => resumeAfter(id),
+	() => table.unchoose(),
+);
+new PublishForm();
 
-async function look(): Promise<void> {
+/** Paused by scrolling away from the newest rows, and until one scrolls back. */
+let reading = false;
+
+wireButtons();
+wireKeys();
+wireReturn();
+poll(STATUS_EVERY_MS, look);
+begin(filterOfQuery(location.search));
+
+/** Follows what the page's URL says, or else everything that the gateway serves. */
+async function begin(filter: Filter): Promise<void> {
+	form.show(filter);
+	if (filter.subjects.length > 0) {
+		follow(filter);
+		return;
+	}
 	try {
-		const answer = await fetch("v1/status", { cache: "no-store" });
-		show((await answer.json()) as Status);
-		showState("live");
+		const { subjects } = await readStatus();
+		follow({ ...filter, subjects });
 	} catch {
-		showState("retrying");
+		form.focus(); // the silence is told elsewhere
 	}
 }
 
-function show(status: Status): void {
-	setText(byId("stream", HTMLElement), status.stream);
-	setText(byId("head", HTMLElement), status.head_id);
-	setText(byId("events", HTMLElement), formatCount(status.ring.events));
-	setText(byId("streams", HTMLElement), formatCount(status.streams));
+function follow(filter: Filter): void {
+	reading = false;
+	form.show(filter);
+	history.replaceState(null, "", `${location.pathname}${queryOfFilter(filter)}`);
+	table.scrollToTop();
+	follower.follow(filter);
+}
+
+function resumeAfter(id: string): void {
+	if (follower.filter !== undefined) {
+		follow({ ...follower.filter, from: id });
+		table.focus();
+	}
+}
+
+function renderTape(): void {
+	table.render();
+	tapeBar.render();
+	form.showRefusal(follower.refusal);
+}
+
+async function look(): Promise<void> {
+	try {
+		const status = await readStatus();
+		samples.add(rates.sample(status, Date.now()));
+		charts.show(status);
+		gatewayView.show(status);
+		frame.request(charts);
+	} catch {
+		gatewayView.noteSilence(Date.now());
+	}
+	frame.request(gatewayView);
+}
+
+function wireButtons(): void {
+	byId("pause", HTMLElement).addEventListener("click", togglePause);
+	byId("connect", HTMLElement).addEventListener("click", () => {
+		if (follower.state === "dropped" || follower.state === "refused") {
+			follower.reconnect();
+		} else {
+			follower.disconnect();
+		}
+	});
+}
+
+function togglePause(): void {
+	reading = false;
+	if (follower.paused) {
+		table.scrollToTop();
+		follower.resume();
+	} else {
+		follower.pause();
+	}
+}
+
+/** Rows that one reads must not move away under one's eyes. */
+function pauseWhileReading(away: boolean): void {
+	if (away && !follower.paused && follower.state !== "dropped") {
+		reading = true;
+		follower.pause();
+	} else if (!away && reading) {
+		reading = false;
+		follower.resume();
+	}
+}
+
+function wireKeys(): void {
+	document.addEventListener("keydown", (event) => {
+		if (event.key === "Escape" && inspector.isOpen) {
+			inspector.close();
+			table.focus();
+			return;
+		}
+		const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+		if (!plain || takesKeys(event.target)) {
+			return;
+		}
+		if (event.key === "/") {
+			event.preventDefault();
+			form.focus();
+		} else if (event.key === " ") {
+			event.preventDefault();
+			byId("pause", HTMLElement).click(); // nothing where it is disabled
+		}
+	});
+}
+
+/** Whether a key belongs to what has the focus: a field, or what Space activates. */
+function takesKeys(target: EventTarget | null): boolean {
+	return target instanceof Element && target.matches("input, select, textarea, button, a, summary");
+}
+
+/** A laptop that wakes up need not wait for a timer that slept with it. */
+function wireReturn(): void {
+	const hurry = () => follower.hurry();
+	addEventListener("online", hurry);
+	addEventListener("pageshow", hurry);
+	document.addEventListener("visibilitychange", () => {
+		if (!document.hidden) {
+			hurry();
+			pace.request();
+		}
+	});
 }

@@ -1,0 +1,52 @@
+import { byId, setText } from "../common/dom.ts";
+import { formatCount, plural } from "../common/format.ts";
+import type { View } from "../common/frame.ts";
+import { showRefusal, showState } from "../common/pill.ts";
+import type { Follower } from "./follower.ts";
+
+/** What stands over the table: how much of what came is in it, and the buttons. */
+export class TapeBar implements View {
+	private readonly pause = byId("pause", HTMLButtonElement);
+	private readonly connect = byId("connect", HTMLButtonElement);
+
+	constructor(private readonly follower: Follower) {}
+
+	render(): void {
+		const { follower } = this;
+		const off = follower.state === "dropped" || follower.state === "refused";
+		setText(this.pause, follower.paused ? "Resume" : "Pause");
+		this.pause.disabled = off && !follower.paused;
+		this.pause.dataset["paused"] = String(follower.paused);
+		setText(this.connect, off && !follower.paused ? "Connect" : "Disconnect");
+		this.connect.disabled = follower.filter === undefined;
+		setText(byId("tape-state", HTMLElement), this.say());
+		const empty = follower.tape.length === 0 && !follower.paused;
+		byId("tape-empty", HTMLElement).hidden = !empty;
+		showState(follower.state);
+		if (follower.paused) {
+			byId("status", HTMLElement).dataset["state"] = "paused";
+			setText(byId("status-text", HTMLElement), "Paused");
+		}
+		showRefusal(follower.refusal);
+	}
+
+	private say(): string {
+		const { follower } = this;
+		if (follower.paused) {
+			return sayHeld(follower.held);
+		}
+		const { received, tape } = follower;
+		const seen = `Showing ${formatCount(Math.min(received, tape.length))} of ${plural(received, "event")} received`;
+		if (follower.state === "dropped" && follower.lastId !== "") {
+			return `${seen}. Connect goes on after ${follower.lastId}`;
+		}
+		return seen;
+	}
+}
+
+function sayHeld({ rows, more }: Follower["held"]): string {
+	const wait = rows === 1 ? "1 waits" : `${formatCount(rows)} wait`;
+	return more
+		? `Paused: ${wait} here, and what follows in the log. Nothing is missed`
+		: `Paused: ${wait}`;
+}
