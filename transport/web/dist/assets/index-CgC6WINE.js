@@ -1,1 +1,0 @@
-import{a as e,f as t,h as n,n as r}from"./pill-DjcQBCWE.js";setInterval(()=>void i(),1e3),i();async function i(){try{a(await(await fetch(`v1/status`,{cache:`no-store`})).json()),r(`live`)}catch{r(`retrying`)}}function a(r){n(t(`stream`,HTMLElement),r.stream),n(t(`head`,HTMLElement),r.head_id),n(t(`events`,HTMLElement),e(r.ring.events)),n(t(`streams`,HTMLElement),e(r.streams))}
