@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Client } from "./client.ts";
 import type { Session } from "./session.ts";
-import type { Stage } from "./stage.ts";
+import { positionAsked, type Stage } from "./stage.ts";
 
 /** What came of a scenario, as the client shows it. */
 export type Outcome = Readonly<Record<string, unknown>>;
@@ -23,9 +23,15 @@ const connect: Scenario = {
 	expected: { opens: true, events: [["message", "one"]], emptyMessages: false },
 	async play(stage) {
 		const session = await stage.open({ subject: stage.subject });
-		const { answer } = await stage.alive();
+		const { method, url, headers, answer } = await stage.alive();
 		await stage.publish("one");
 		await session.until(() => has(session, "one"));
+		// Blocks for those that say that they follow the standard.
+		const standard = method === "GET" && headers["cache-control"] === "no-cache";
+		const lines = new URL(url, "http://localhost").searchParams.get("bookmarks") === "line";
+		expect(answer.body).toMatch(
+			standard && !lines ? /^retry: 200\nid: \S+\n\n/ : /^retry: 200\nid: \S+\n\S/,
+		);
 		expect(answer.headers["content-type"]).toBe("text/event-stream");
 		expect(answer.headers["cache-control"]).toBe("no-store, no-transform");
 		const opens = session.seen.some(({ kind }) => kind === "open");
@@ -83,6 +89,7 @@ const cuts = CUTS.map(
 			await stage.publish("one");
 			await session.until(() => has(session, "one"));
 			await stage.publish("two");
+			await cut(stage);
 			return await comeBack(stage, session);
 		},
 	}),
@@ -97,20 +104,24 @@ const cutInFirst: Scenario = {
 		const session = await stage.open({ subject: stage.subject });
 		await stage.subscribed();
 		await stage.publish("one");
+		await cut(stage);
 		await stage.publish("two");
 		return await comeBack(stage, session);
 	},
 };
 
+async function cut({ proxy }: Stage): Promise<void> {
+	await proxy.until(() => proxy.exchanges[0]?.answer.end === "cut");
+}
+
 /** An event while the client is away, and one when it is back. */
 async function comeBack(stage: Stage, session: Session): Promise<Outcome> {
-	const { proxy } = stage;
-	await proxy.until(() => proxy.exchanges[0]?.answer.end === "cut");
 	await stage.publish("three");
-	proxy.restore();
-	await stage.subscribed(1);
+	stage.proxy.restore();
+	const back = await stage.subscribed(1);
 	await stage.publish("four");
 	await session.until(() => has(session, "four"));
+	stage.expectWhole(back);
 	return stage.told(session);
 }
 
@@ -232,11 +243,14 @@ const gap: Scenario = {
 		await stage.publish("before");
 		await session.until(() => has(session, "before"));
 		stage.proxy.switchTo(other.url);
-		await stage.proxy.until(
-			() => stage.proxy.exchanges[1]?.answer.body.includes("event: ringcast.gap\n") ?? false,
-		);
+		const back = await stage.subscribed(1);
 		await stage.publish("after", undefined, other);
 		await session.until(() => has(session, "after"));
+		const [, told = ""] = /^event: ringcast.gap\ndata: (.*)\n/m.exec(back.answer.body) ?? [];
+		expect(JSON.parse(told)).toMatchObject({
+			reason: "reset",
+			requested: positionAsked(back),
+		});
 		const { events, emptyMessages } = stage.told(session);
 		const reasons = events.map(([type, data]) => {
 			return type === "ringcast.gap" ? [type, JSON.parse(data).reason] : [type, data];

@@ -7,6 +7,17 @@ import type { Host, Session } from "./session.ts";
 /** The types that clients listen to. */
 const TYPES = ["message", "add", "finish", "ringcast.gap"];
 
+/** Where a request wants to resume, or a careful one to begin. */
+export function positionAsked({ url, headers }: Exchange): string | undefined {
+	const { searchParams } = new URL(url, "http://localhost");
+	const inQuery = searchParams.get("lastEventId") ?? searchParams.get("from") ?? undefined;
+	return headers["last-event-id"]?.toString() ?? inQuery;
+}
+
+function sequence(id: string): number {
+	return Number.parseInt(id, 10);
+}
+
 /** What stands ready for all scenarios. */
 export interface Props {
 	readonly ringcast: Ringcast;
@@ -109,6 +120,19 @@ export class Stage {
 			events: whole.map(({ type, data }) => [type, data]),
 			emptyMessages: whole.length < events.length,
 		};
+	}
+
+	/**
+	 * Checks that a stream began at the position that was asked for, and has had every event
+	 * after it, once, in order.
+	 */
+	expectWhole(exchange: Exchange): void {
+		const [first = "", ...ids] = [...exchange.answer.body.matchAll(/^id: (\S+)$/gm)].map(
+			([, id]) => id as string,
+		);
+		expect(first).toBe(positionAsked(exchange) ?? first);
+		const since = [...this.acked.values()].filter((id) => sequence(id) > sequence(first));
+		expect(ids).toEqual(since);
 	}
 
 	/** Returns the id of the position where the log stands. */

@@ -14,15 +14,18 @@ export interface Exchange {
 	readonly method: string;
 	readonly url: string;
 	readonly headers: IncomingHttpHeaders;
-	readonly answer: {
-		/** 0 until the target has answered. */
-		status: number;
-		headers: IncomingHttpHeaders;
-		/** What the target sent, also where the client did not get all of it. */
-		body: string;
-		/** A cut is an end without the terminating chunk, whoever made it. */
-		end: "open" | "clean" | "cut";
-	};
+	readonly answer: Answer;
+}
+
+/** What came back so far. */
+interface Answer {
+	/** 0 until the target has answered. */
+	status: number;
+	headers: IncomingHttpHeaders;
+	/** What the target sent, a character for a byte; the client may have got less. */
+	body: string;
+	/** A cut is an end without the terminating chunk, whoever made it. */
+	end: "open" | "clean" | "cut";
 }
 
 /**
@@ -35,7 +38,9 @@ export class ReverseProxy {
 	private readonly server: Server;
 	private readonly changed = new EventEmitter();
 	private cutAt: RegExp | undefined;
-	private readonly stalled = new Set<Exchange["answer"]>();
+	/** Those that are about to be cut. */
+	private readonly stalled = new Set<Answer>();
+	/** What waits for restore, while something does. */
 	private held: (() => void)[] | undefined;
 
 	private constructor(private target: string) {
@@ -99,55 +104,57 @@ export class ReverseProxy {
 
 	private pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
 		const { method = "", url = "", headers } = incoming;
-		const answer: Exchange["answer"] = { status: 0, headers: {}, body: "", end: "open" };
+		const answer: Answer = { status: 0, headers: {}, body: "", end: "open" };
 		if (method !== "OPTIONS") {
 			this.exchanges.push({ method, url, headers, answer });
 		}
-		const end = (how: "clean" | "cut") => {
-			answer.end = answer.end === "open" ? how : answer.end;
-			this.changed.emit("change");
-		};
 		const upstream = request(new URL(url, this.target), { method, headers, agent: false });
 		upstream.on("error", () => outgoing.destroy());
-		upstream.on("response", (response) => {
-			answer.status = response.statusCode ?? 0;
-			answer.headers = response.headers;
-			outgoing.sendDate = false;
-			outgoing.writeHead(answer.status, response.rawHeaders);
-			outgoing.flushHeaders();
-			this.changed.emit("change");
-			response.on("data", (bytes: Buffer) => this.passBody(answer, bytes, outgoing));
-			response.on("end", () => {
-				outgoing.end();
-				end("clean");
-			});
-			response.on("error", () => {
-				outgoing.socket?.destroySoon(); // what was passed on still arrives
-				end("cut");
-			});
-		});
+		upstream.on("response", (response) => this.passAnswer(answer, response, outgoing));
 		outgoing.on("close", () => {
 			upstream.destroy();
-			end("cut");
+			this.end(answer, "cut");
 		});
 		incoming.pipe(upstream);
 	}
 
-	private passBody(answer: Exchange["answer"], bytes: Buffer, outgoing: ServerResponse): void {
+	private passAnswer(answer: Answer, response: IncomingMessage, outgoing: ServerResponse): void {
+		answer.status = response.statusCode ?? 0;
+		answer.headers = response.headers;
+		outgoing.sendDate = false;
+		outgoing.writeHead(answer.status, response.rawHeaders);
+		outgoing.flushHeaders();
+		this.changed.emit("change");
+		response.on("data", (bytes: Buffer) => this.passBody(answer, bytes, outgoing));
+		response.on("end", () => {
+			outgoing.end();
+			this.end(answer, "clean");
+		});
+		response.on("error", () => {
+			outgoing.socket?.destroySoon(); // what was passed on still arrives
+			this.end(answer, "cut");
+		});
+	}
+
+	private passBody(answer: Answer, bytes: Buffer, outgoing: ServerResponse): void {
 		const before = answer.body.length;
 		answer.body += bytes.toString("latin1"); // so that an index is a byte
 		const match = this.cutAt?.exec(answer.body);
 		if (this.stalled.has(answer)) {
-			answer.end = "cut";
 			outgoing.socket?.destroySoon();
-		} else if (match == null) {
-			outgoing.write(bytes);
-		} else {
+		} else if (match != null) {
 			this.cutAt = undefined;
 			this.held = [];
 			this.stalled.add(answer);
 			outgoing.write(bytes.subarray(0, match.index + match[0].length - before));
+		} else {
+			outgoing.write(bytes);
 		}
+		this.changed.emit("change");
+	}
+
+	private end(answer: Answer, how: "clean" | "cut"): void {
+		answer.end = answer.end === "open" ? how : answer.end;
 		this.changed.emit("change");
 	}
 }
