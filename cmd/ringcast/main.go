@@ -96,7 +96,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newDemo(), newPub(), newSub(), newBench(), newRing(), newConfig(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newPub(), newSub(), newBench(), newToken(), newRing(), newConfig(), newVersion())
 	return root
 }
 

@@ -24,6 +24,7 @@ const publishTimeout = time.Minute
 // publication is what the flags and arguments of `ringcast pub` say.
 type publication struct {
 	url          *gatewayURL
+	caller       *caller
 	subject      string
 	event, key   string
 	end, byLines bool
@@ -43,6 +44,7 @@ func newPub() *cobra.Command {
 	var p publication
 	flags := cmd.Flags()
 	p.url = addURLFlag(flags)
+	p.caller = addTokenFlag(flags)
 	flags.StringVar(&p.event, "event", "", "the event's type")
 	flags.BoolVar(&p.end, "end", false, "mark the event as the last of its subject")
 	flags.StringVar(&p.key, "id", "", "an id of your own: a second event with the same one is not stored again")
@@ -82,8 +84,8 @@ func (p *publication) run(cmd *cobra.Command, data []string) error {
 	if err != nil {
 		return err
 	}
-	client := newPublishClient(target)
-	defer client.close()
+	client := &publishClient{target: target.String(), http: p.caller.client()}
+	defer p.caller.close()
 	switch {
 	case p.byLines:
 		return p.publishLines(cmd, client)
@@ -129,15 +131,9 @@ func (p *publication) publish(cmd *cobra.Command, client *publishClient, data []
 
 // publishClient makes the publish calls.
 type publishClient struct {
-	target    string
-	transport *http.Transport
+	target string
+	http   *http.Client
 }
-
-func newPublishClient(target *url.URL) *publishClient {
-	return &publishClient{target: target.String(), transport: http.DefaultTransport.(*http.Transport).Clone()}
-}
-
-func (c *publishClient) close() { c.transport.CloseIdleConnections() }
 
 // published is the gateway's answer.
 type published struct {
@@ -161,7 +157,7 @@ func (c *publishClient) publish(ctx context.Context, p *publication, data []byte
 	if p.end {
 		req.Header.Set("Ringcast-End", "true")
 	}
-	resp, err := (&http.Client{Transport: c.transport}).Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return published{}, withoutURL(err)
 	}

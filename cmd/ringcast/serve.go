@@ -19,6 +19,7 @@ import (
 	"ringcast/broker"
 	"ringcast/cmd/internal/config"
 	"ringcast/replay"
+	"ringcast/transport/access"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
 	"ringcast/transport/web"
@@ -80,6 +81,8 @@ type server struct {
 	hub      *broker.Hub
 	reader   *jetstream.Reader
 	stopRead context.CancelFunc
+	access   *access.Policy
+	stopKeys context.CancelFunc
 	gateway  *gateway.Server
 	listener net.Listener
 
@@ -97,6 +100,7 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 	s := &server{cfg: cfg, log: log, failed: make(chan error, 2)}
 	for _, part := range []func(context.Context) error{
 		s.makeDataDir,
+		s.openAccess,
 		s.startEmbedded,
 		s.connect,
 		s.ensureStream,
@@ -128,6 +132,7 @@ func (s *server) wait(ctx context.Context) error {
 func (s *server) stop() error {
 	return errors.Join(
 		s.stopGateway(),
+		s.closeAccess(),
 		s.stopReader(),
 		s.closeRing(),
 		s.disconnect(),
@@ -335,6 +340,8 @@ func (s *server) startGateway(context.Context) (err error) {
 		WriteTimeout:    s.cfg.WriteTimeout,
 		Compression:     s.cfg.Compression,
 		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
+		Access:          s.access,
+		StreamLifetime:  s.cfg.StreamLifetime,
 		TicketKey:       ticketKey,
 		TicketTTL:       s.cfg.TicketTTL,
 		CORSOrigins:     s.cfg.CORSOrigins,

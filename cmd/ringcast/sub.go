@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 // tail is what the flags and arguments of `ringcast sub` say.
 type tail struct {
 	url               *gatewayURL
+	caller            *caller
 	subjects, types   []string
 	from, lastEventID string
 	format            string
@@ -50,6 +50,7 @@ func newSub() *cobra.Command {
 	var t tail
 	flags := cmd.Flags()
 	t.url = addURLFlag(flags)
+	t.caller = addTokenFlag(flags)
 	flags.StringVar(&t.from, "from", "now", "where to begin: now, oldest, last (of each subject), an id, an RFC 3339 time, or a duration back such as 5m")
 	flags.StringVar(&t.lastEventID, "last-event-id", "", "begin after this event, as a client that reconnects does; wins over --from")
 	flags.StringSliceVar(&t.types, "type", nil, "only events of these types")
@@ -91,11 +92,10 @@ func (t *tail) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections()
+	defer t.caller.close()
 	client := sse.Client{
 		URL:         target.String(),
-		HTTP:        &http.Client{Transport: transport},
+		HTTP:        t.caller.client(),
 		LastEventID: t.lastEventID,
 		OnRetry:     func(cause error, wait time.Duration) { tellRetry(cmd.ErrOrStderr(), cause, wait) },
 	}

@@ -38,7 +38,7 @@ type Options struct {
 	Rules Rules
 	// Anonymous are what is granted to everybody, without a token too.
 	Anonymous Rules
-	// Refresh is how often the keys are read again. Default: 5 min.
+	// Refresh is how often the keys are read again. Default: 1 min.
 	Refresh time.Duration
 	// Logger gets one record when the keys cannot be read any more. Default:
 	// slog.Default().
@@ -60,7 +60,7 @@ const maxToken = 16 << 10
 // now; a key set that cannot be fetched yet is tried again.
 func New(ctx context.Context, opts Options) (*Policy, error) {
 	if opts.Refresh <= 0 {
-		opts.Refresh = 5 * time.Minute
+		opts.Refresh = time.Minute
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -314,5 +314,6 @@ func (p *Policy) Revoked(id *Identity) bool {
 
 // Algorithms returns the names of the algorithms that Options take.
 func Algorithms() []string {
-	return slices.DeleteFunc(jwt.GetAlgorithms(), func(alg string) bool { return alg == jwt.SigningMethodNone.Alg() })
+	names := slices.Sorted(slices.Values(jwt.GetAlgorithms()))
+	return slices.DeleteFunc(names, func(alg string) bool { return alg == jwt.SigningMethodNone.Alg() })
 }

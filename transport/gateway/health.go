@@ -43,5 +43,9 @@ func (s *Server) unready() []string {
 	case !nats.CaughtUp:
 		reasons = append(reasons, "the ring has not caught up with the stream")
 	}
+	if err := s.opts.Access.Ready(); err != nil {
+		// Not why: it may name internal addresses.
+		reasons = append(reasons, "the keys that tokens are verified with cannot be read")
+	}
 	return reasons
 }

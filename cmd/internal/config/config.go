@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"ringcast/transport/jetstream"
@@ -52,7 +53,19 @@ type Config struct {
 	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
 	TicketKey       KeyFile       `name:"ticket-key-file" default:"" doc:"Key that tickets are signed with (see the protocol), the same for all gateways that shall take each other's. Empty makes one that lasts until the process ends."`
 	TicketTTL       time.Duration `name:"ticket-ttl" default:"5m" min:"1s" max:"24h" doc:"How long a ticket opens streams."`
+	StreamLifetime  time.Duration `name:"stream-lifetime" default:"0s" min:"0s" doc:"How long a stream lasts at most, before its client has to come back. 0s: no limit."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
+
+	JWTSecret     KeyFile       `name:"jwt-secret-file" default:"" doc:"Secret that tokens are signed with by HMAC. Read again every minute, as the other keys are: streams opened with a key that is gone are cut."`
+	JWTPublicKey  File          `name:"jwt-public-key-file" default:"" doc:"Public key, or several, that tokens are verified with (PEM: RSA, P-256, P-384, P-521 or Ed25519)."`
+	JWKSURL       HTTPURL       `name:"jwks-url" default:"" doc:"Where an identity provider publishes the keys of its tokens, as a JSON Web Key Set."`
+	JWTAlgorithms Algorithms    `name:"jwt-algorithms" default:"" doc:"The only algorithms that tokens may be signed with. Empty: HS256 with a secret; else RS256, EdDSA, and of the ES algorithms that of the key's curve."`
+	JWTIssuer     Text          `name:"jwt-issuer" default:"" doc:"What a token's claim iss has to be; anything where empty."`
+	JWTAudience   Text          `name:"jwt-audience" default:"" doc:"What a token's claim aud has to be, or have in it; anything where empty."`
+	JWTLeeway     time.Duration `name:"jwt-leeway" default:"10s" min:"0s" max:"5m" doc:"How far the clocks of the tokens' issuer and the gateway may differ."`
+	TokenCookie   Text          `name:"token-cookie" default:"" doc:"Name of a cookie that carries the token of requests without the header Authorization; none where empty."`
+	Rules         Rules         `name:"rule" default:"" doc:"What every valid token grants beside its own claim. {sub} stands for that claim of the token, and so does any other name."`
+	Anonymous     Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where no keys are configured, everything."`
 
 	LogLevel  Level  `name:"log-level" default:"info" doc:"The least level of what is logged."`
 	LogFormat Format `name:"log-format" default:"text" doc:"How the log, on standard error, is written."`
@@ -68,6 +81,10 @@ func (c *Config) check() error {
 		return errors.New("tls-cert and tls-key: only one of them is set, and they need each other")
 	case (c.NATSTLSCert == "") != (c.NATSTLSKey == ""):
 		return errors.New("nats-tls-cert and nats-tls-key: only one of them is set, and they need each other")
+	case len(c.keySettings()) > 1:
+		return fmt.Errorf("%s: only one of them can be set", strings.Join(c.keySettings(), " and "))
+	case len(c.keySettings()) == 0 && c.ofTokens() != "":
+		return fmt.Errorf("%s is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url", c.ofTokens())
 	case c.Embedded() && c.NATSCreds != "":
 		return errors.New("nats-creds is set without nats-url: it is for an external NATS server")
 	case c.Embedded() && (c.NATSTLSCA != "" || c.NATSTLSCert != ""):
@@ -80,6 +97,40 @@ func (c *Config) check() error {
 		return errors.New("listen and nats-listen are both " + c.Listen.String() + ": they need addresses of their own")
 	}
 	return nil
+}
+
+// keySettings returns the names of the settings with keys for tokens that are set.
+func (c *Config) keySettings() (set []string) {
+	for _, s := range []struct {
+		name  string
+		empty bool
+	}{
+		{"jwt-secret-file", c.JWTSecret == ""},
+		{"jwt-public-key-file", c.JWTPublicKey == ""},
+		{"jwks-url", c.JWKSURL == ""},
+	} {
+		if !s.empty {
+			set = append(set, s.name)
+		}
+	}
+	return set
+}
+
+// ofTokens returns the name of a setting that is about tokens and is set.
+func (c *Config) ofTokens() string {
+	switch {
+	case len(c.JWTAlgorithms) > 0:
+		return "jwt-algorithms"
+	case c.JWTIssuer != "":
+		return "jwt-issuer"
+	case c.JWTAudience != "":
+		return "jwt-audience"
+	case c.TokenCookie != "":
+		return "token-cookie"
+	case len(c.Rules) > 0:
+		return "rule"
+	}
+	return ""
 }
 
 // Level is the least level that is logged.

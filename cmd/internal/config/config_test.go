@@ -123,6 +123,7 @@ func TestLoad_Defaults(t *testing.T) {
 		ShutdownTimeout: 10 * time.Second,
 		PublishMaxBytes: 1 << 20,
 		TicketTTL:       5 * time.Minute,
+		JWTLeeway:       10 * time.Second,
 		LogLevel:        config.Level{Level: slog.LevelInfo},
 		LogFormat:       config.FormatText,
 	}
@@ -204,6 +205,7 @@ func TestLoad_Errors(t *testing.T) {
 		key      = "allowed is a file that can be read, with 32 bytes or more"
 		natsURL  = "allowed is nats://host:port, also tls://, ws://, wss://; several separated by commas"
 		readable = "allowed is a file that can be read"
+		rule     = "allowed is subscribe, publish or admin, a space, and a NATS subject"
 		origins  = "allowed is origins such as https://example.com, or *"
 	)
 	tests := []struct {
@@ -263,9 +265,21 @@ func TestLoad_Errors(t *testing.T) {
 		{"ticket-ttl/large", "", nil, []string{"--ticket-ttl=25h"}, `--ticket-ttl "25h" is too large: ` + duration + ", from 1s to 24h"},
 		{"cors-origins/path", "", nil, []string{"--cors-origins=https://a.example/"}, `--cors-origins "https://a.example/" contains "https://a.example/", which is not an origin: ` + origins},
 		{"cors-origins/no scheme", "cors-origins: [a.example]", nil, nil, `FILE: cors-origins "a.example" contains "a.example", which is not an origin: ` + origins},
+		{"stream-lifetime/negative", "", nil, []string{"--stream-lifetime=-1s"}, `--stream-lifetime "-1s" is too small: ` + duration + ", at least 0s"},
+		{"jwt-secret-file/short", "", nil, []string{"--jwt-secret-file=/dev/null"}, `--jwt-secret-file "/dev/null" has 0 bytes in it, which are too few: ` + key},
+		{"jwt-public-key-file/missing", "", nil, []string{"--jwt-public-key-file=/nowhere/k"}, `--jwt-public-key-file "/nowhere/k" cannot be read (no such file or directory): ` + readable},
+		{"jwks-url/scheme", "", nil, []string{"--jwks-url=file:///etc/passwd"}, `--jwks-url "file:///etc/passwd" is not such a URL: allowed is a URL that begins with https:// or http://`},
+		{"jwt-algorithms/none", "jwt-algorithms: [HS256, none]", nil, nil, `FILE: jwt-algorithms "HS256,none" contains "none", which is no such algorithm: allowed is ES256, ES384, ES512, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512`},
+		{"jwt-leeway/large", "", nil, []string{"--jwt-leeway=1h"}, `--jwt-leeway "1h" is too large: ` + duration + ", from 0s to 5m"},
+		{"rule/action", "rule: [read events.a]", nil, nil, `FILE: rule "read events.a" cannot be used (rule "read events.a" does not begin with one of [subscribe publish admin] and a space): ` + rule},
+		{"anonymous/pattern", "", []string{"RINGCAST_ANONYMOUS=subscribe a..b"}, nil, `RINGCAST_ANONYMOUS "subscribe a..b" cannot be used (rule "subscribe a..b": subject "a..b" has an empty token: tokens are separated by single dots): ` + rule},
 		{"log-level/unknown", "", nil, []string{"--log-level=loud"}, `--log-level "loud" is not a log level: allowed is debug, info, warn or error`},
 		{"log-format/unknown", "", []string{"RINGCAST_LOG_FORMAT=xml"}, nil, `RINGCAST_LOG_FORMAT "xml" is not a log format: allowed is text or json`},
 
+		{"together/two kinds of keys", "", nil, []string{"--jwt-public-key-file=config.go", "--jwks-url=https://a"},
+			"configuration: jwt-public-key-file and jwks-url: only one of them can be set"},
+		{"together/a rule without keys", "", nil, []string{"--rule=subscribe events.{sub}"},
+			"configuration: rule is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url"},
 		{"together/certificate of HTTPS without key", "", nil, []string{"--tls-cert=config.go"},
 			"configuration: tls-cert and tls-key: only one of them is set, and they need each other"},
 		{"together/certificate without key", "", nil, []string{"--nats-url=tls://a", "--nats-tls-cert=config.go"},

@@ -29,6 +29,9 @@ const (
 // commands which call a gateway share. It is none of a server's settings.
 const ClientURLEnv = EnvPrefix + "URL"
 
+// TokenFileEnv is that for the file with their token.
+const TokenFileEnv = EnvPrefix + "TOKEN_FILE"
+
 // Loaded is a configuration with what is worth telling about how it came about.
 type Loaded struct {
 	Config
@@ -127,7 +130,7 @@ func cause(err error) error {
 // as not set: it is what `VAR=${VAR:-}` in a compose file or unit file comes to.
 func environment(environ []string) layer {
 	key := func(name, value string) (string, any) {
-		if value == "" || name == FileEnv || name == ClientURLEnv || isServiceLink(name) {
+		if value == "" || name == FileEnv || name == ClientURLEnv || name == TokenFileEnv || isServiceLink(name) {
 			return "", nil
 		}
 		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, EnvPrefix), "_", "-")), value

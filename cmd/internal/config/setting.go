@@ -68,7 +68,7 @@ func (s setting) kind() string {
 		return "urls"
 	case File:
 		return "file"
-	case Subjects, Origins:
+	case Subjects, Origins, Algorithms, Rules:
 		return "list"
 	}
 	return "text"
@@ -106,6 +106,14 @@ func (s setting) String() string {
 		return strings.Join(v, ",")
 	case Origins:
 		return strings.Join(v, ",")
+	case Algorithms:
+		return strings.Join(v, ",")
+	case Rules:
+		texts := make([]string, len(v))
+		for i, rule := range v {
+			texts[i] = rule.String()
+		}
+		return strings.Join(texts, ",")
 	default:
 		return fmt.Sprint(v)
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"ringcast/broker"
+	"ringcast/transport/access"
 )
 
 // The types of this file read one value each. UnmarshalText returns what is
@@ -224,6 +225,76 @@ func (o *Origins) UnmarshalText(b []byte) error {
 		}
 	}
 	*o = list
+	return nil
+}
+
+// HTTPURL is the URL of something that is fetched, or empty.
+type HTTPURL string
+
+func (HTTPURL) allowed() string { return "a URL that begins with https:// or http://" }
+
+// UnmarshalText checks the URL.
+func (u *HTTPURL) UnmarshalText(b []byte) error {
+	*u = HTTPURL(b)
+	if *u == "" {
+		return nil
+	}
+	parsed, err := url.Parse(string(b))
+	if err != nil || (parsed.Scheme != "https" && parsed.Scheme != "http") || parsed.Host == "" {
+		return errors.New("is not such a URL")
+	}
+	if parsed.User != nil {
+		return errors.New("has user information, which would be logged")
+	}
+	return nil
+}
+
+// Algorithms are names of algorithms that tokens are signed with (RFC 7518).
+type Algorithms []string
+
+func (Algorithms) allowed() string { return strings.Join(access.Algorithms(), ", ") }
+
+// UnmarshalText reads a comma-separated list of names.
+func (a *Algorithms) UnmarshalText(b []byte) error {
+	list := splitList(string(b))
+	for _, name := range list {
+		if !slices.Contains(access.Algorithms(), name) {
+			return fmt.Errorf("contains %q, which is no such algorithm", name)
+		}
+	}
+	*a = list
+	return nil
+}
+
+// Rules are rules of access.
+type Rules []access.Rule
+
+func (Rules) allowed() string {
+	return "subscribe, publish or admin, a space, and a NATS subject"
+}
+
+// UnmarshalText reads a comma-separated list of rules.
+func (r *Rules) UnmarshalText(b []byte) error {
+	var rules Rules
+	for _, text := range splitList(string(b)) {
+		rule, err := access.ParseRule(text)
+		if err != nil {
+			return fmt.Errorf("cannot be used (%w)", err)
+		}
+		rules = append(rules, rule)
+	}
+	*r = rules
+	return nil
+}
+
+// Text is any text, also an empty one.
+type Text string
+
+func (Text) allowed() string { return "a text" }
+
+// UnmarshalText takes the text as it is.
+func (t *Text) UnmarshalText(b []byte) error {
+	*t = Text(b)
 	return nil
 }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"ringcast/transport/access"
+)
+
+// openAccess makes the policy of who may do what. Without keys and without a word
+// about anonymous clients, everybody on this machine may do everything, and nobody
+// else anything.
+func (s *server) openAccess(ctx context.Context) (err error) {
+	keys := s.tokenKeys()
+	if keys == nil && len(s.cfg.Anonymous) == 0 {
+		if isLoopback(s.cfg.Listen.Host) {
+			s.access = access.Everybody()
+			return nil
+		}
+		s.log.Warn("nobody may subscribe or publish: configure keys for tokens, or anonymous", "listen", s.cfg.Listen.String())
+	}
+	s.access, err = access.New(ctx, access.Options{
+		Keys:       keys,
+		Algorithms: s.cfg.JWTAlgorithms,
+		Issuer:     string(s.cfg.JWTIssuer),
+		Audience:   string(s.cfg.JWTAudience),
+		Leeway:     s.cfg.JWTLeeway,
+		Cookie:     string(s.cfg.TokenCookie),
+		Rules:      access.Rules(s.cfg.Rules),
+		Anonymous:  access.Rules(s.cfg.Anonymous),
+		Logger:     s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("configure access: %w", err)
+	}
+	ctx, s.stopKeys = context.WithCancel(context.Background())
+	s.running.Go(func() { s.access.Run(ctx) })
+	return nil
+}
+
+func (s *server) closeAccess() error {
+	if s.stopKeys != nil {
+		s.stopKeys()
+	}
+	return nil
+}
+
+// tokenKeys returns where the keys for tokens are; nil where there are none.
+func (s *server) tokenKeys() access.KeySource {
+	switch {
+	case s.cfg.JWTSecret != "":
+		return access.SecretFile(s.cfg.JWTSecret)
+	case s.cfg.JWTPublicKey != "":
+		return access.PublicKeyFile(s.cfg.JWTPublicKey)
+	case s.cfg.JWKSURL != "":
+		return access.JWKS{URL: string(s.cfg.JWKSURL)}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
