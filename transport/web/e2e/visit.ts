@@ -1,11 +1,6 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-
-declare global {
-	interface Window {
-		/** The ids that the page's EventSources have dispatched, by subject. */
-		seen: Record<string, string[]>;
-	}
-}
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { expect } from "vitest";
+import type { Ringcast } from "../testing/ringcast.ts";
 
 /** An open page, and everything that went wrong on it. */
 export interface Visit {
@@ -14,13 +9,18 @@ export interface Visit {
 	readonly errors: string[];
 }
 
-/** Opens the console page in a context of its own. */
+/** Opens a page in a context of its own. */
 export async function visit(
 	browser: Browser,
 	url: string,
 	options: BrowserContextOptions = {},
 ): Promise<Visit> {
 	const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+	return await visitIn(context, url);
+}
+
+/** Opens a page that shares the storage of others in its context. */
+export async function visitIn(context: BrowserContext, url: string): Promise<Visit> {
 	const page = await context.newPage();
 	const errors: string[] = [];
 	page.on("pageerror", (error) => errors.push(String(error)));
@@ -30,26 +30,8 @@ export async function visit(
 			errors.push(message.text());
 		}
 	});
-	await page.addInitScript(recordIds);
 	await page.goto(url);
 	return { page, errors };
-}
-
-/** Notes ids beside the page, so that its own bookkeeping is not all we have. */
-function recordIds(): void {
-	window.seen = {};
-	const Native = window.EventSource;
-	window.EventSource = class extends Native {
-		constructor(url: string | URL, init?: EventSourceInit) {
-			super(url, init);
-			const subject = new URL(url, document.baseURI).searchParams.get("subject") ?? "";
-			window.seen[subject] ??= [];
-			const ids = window.seen[subject];
-			for (const type of ["message", "notification"]) {
-				this.addEventListener(type, (e) => ids.push((e as MessageEvent).lastEventId));
-			}
-		}
-	};
 }
 
 /** Waits until an element's text satisfies a pattern, and returns it. */
@@ -61,5 +43,85 @@ export async function textOf(page: Page, selector: string, pattern: RegExp): Pro
 
 /** Reads a figure of the page's. */
 export async function figure(page: Page, selector: string): Promise<number> {
-	return Number((await textOf(page, selector, /\d/)).replaceAll(",", ""));
+	return Number.parseInt((await textOf(page, selector, /\d/)).replaceAll(",", ""), 10);
 }
+
+/** Waits until an element's text is another one than it was. */
+export async function changes(page: Page, selector: string): Promise<void> {
+	const before = await textOf(page, selector, /\S/);
+	await page.waitForFunction(([s, before]) => document.querySelector(s)?.textContent !== before, [
+		selector,
+		before,
+	] as const);
+}
+
+/** Waits until the log holds more of a subject than this. */
+export async function publishedMoreThan(
+	ringcast: Ringcast,
+	subject: string,
+	n: number,
+): Promise<void> {
+	await expect
+		.poll(async () => (await ringcast.read(subject)).length, { timeout: 30_000 })
+		.toBeGreaterThan(n);
+}
+
+/** Freezes a tab, as a browser does to one that was hidden for long, and as sleep does to all. */
+export async function freeze(page: Page): Promise<() => Promise<void>> {
+	const session = await page.context().newCDPSession(page);
+	await session.send("Page.setWebLifecycleState", { state: "frozen" });
+	return async () => {
+		await session.send("Page.setWebLifecycleState", { state: "active" });
+		await session.detach();
+	};
+}
+
+/** Returns the parts of the page whose content is wider than they are. */
+export async function tooWide(page: Page): Promise<string[]> {
+	return await page.evaluate(() => {
+		const parts = [document.documentElement, ...document.querySelectorAll(".card, main, header")];
+		return parts.filter((p) => p.scrollWidth > p.clientWidth).map((p) => p.className || p.tagName);
+	});
+}
+
+/** Whether the page's ground is dark. */
+export async function isDark(page: Page): Promise<boolean> {
+	const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+	return Math.max(...(ground.match(/\d+/g) ?? []).slice(0, 3).map(Number)) < 128;
+}
+
+/**
+ * Presses Tab until an element has the focus; fails where one on the way has it and does
+ * not show it.
+ */
+export async function tabTo(page: Page, selector: string): Promise<void> {
+	for (let presses = 0; presses < 40; presses++) {
+		await page.keyboard.press("Tab");
+		const at = await page.evaluate((selector) => {
+			const { activeElement: element } = document;
+			if (element === null || element === document.body) {
+				return { found: false, shown: true, what: "nothing" };
+			}
+			const shown = getComputedStyle(element).outlineStyle !== "none";
+			return { found: element.matches(selector), shown, what: element.outerHTML };
+		}, selector);
+		expect(at.shown, `the focus shows on ${at.what}`).toBe(true);
+		if (at.found) {
+			return;
+		}
+	}
+	throw new Error(`Tab does not come to ${selector}`);
+}
+
+/** The screens that the pages are looked at on. */
+export const SCREENS = [
+	["a small laptop, light", { viewport: { width: 1280, height: 720 }, colorScheme: "light" }],
+	["a tablet, light", { viewport: { width: 820, height: 1180 }, colorScheme: "light" }],
+	["a laptop, light", { viewport: { width: 1440, height: 900 }, colorScheme: "light" }],
+	["a laptop, dark", { viewport: { width: 1440, height: 900 }, colorScheme: "dark" }],
+	[
+		"a phone, light",
+		{ viewport: { width: 390, height: 844 }, isMobile: true, colorScheme: "light" },
+	],
+	["a phone, dark", { viewport: { width: 390, height: 844 }, isMobile: true, colorScheme: "dark" }],
+] as const;

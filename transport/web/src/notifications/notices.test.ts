@@ -32,3 +32,13 @@ test("the newest come first, and a bounded number is kept", () => {
 	expect(feed.all()).toHaveLength(MAX_NOTICES);
 	expect(feed.all()[0]?.id).toBe(`${MAX_NOTICES + 10}-a`);
 });
+
+test("history and stream may come in any order, and bring the same one", () => {
+	const feed = new NoticeFeed();
+	for (const id of ["12-a", "10-a", "11-a", "12-a", "10-a", "9-a"]) {
+		feed.add(parseNotice(id, "text"));
+	}
+	expect(feed.all().map((n) => n.id)).toEqual(["12-a", "11-a", "10-a", "9-a"]);
+	feed.clear();
+	expect(feed.all()).toEqual([]);
+});

@@ -76,9 +76,6 @@ function take(event: StreamEvent): void {
 	}
 	table.mark(ticker);
 	frame.request(table);
-	if (chart.shown === undefined) {
-		select(quote.symbol);
-	}
 	if (chart.shown === quote.symbol) {
 		chart.update(quote);
 		frame.request(chart);

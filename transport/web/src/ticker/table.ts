@@ -135,6 +135,10 @@ export class TableView implements View {
 			}
 			previous = row.element;
 		}
+		const first = rows[0]?.ticker.symbol;
+		if (this.selected === undefined && first !== undefined) {
+			this.onSelect(first);
+		}
 		const found = shown === rows.length ? `${shown} symbols` : `${shown} of ${rows.length} symbols`;
 		setText(byId("found", HTMLElement), found);
 		this.giveTabStop();
