@@ -52,12 +52,13 @@ type Producers struct {
 // but for their times.
 func NewProducers(p Publisher, log *slog.Logger, seed uint64, quotesPerSecond int) *Producers {
 	rng := rand.New(rand.NewPCG(seed, 0))
+	perSecond := min(max(quotesPerSecond, 1), MaxQuotesPerSecond)
 	return &Producers{
 		to:          p,
 		log:         log,
 		rng:         rng,
-		instruments: newInstruments(rng),
-		perSecond:   min(max(quotesPerSecond, 1), MaxQuotesPerSecond),
+		instruments: newInstruments(rng, perSecond),
+		perSecond:   perSecond,
 	}
 }
 

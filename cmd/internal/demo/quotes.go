@@ -26,6 +26,7 @@ type instrument struct {
 	symbol     string
 	open       float64 // the price at the start
 	volatility float64 // standard deviation of one step, relative to the price
+	pull       float64 // the part of the way back to the start that a step takes
 	price      float64
 	volume     int64
 }
@@ -43,12 +44,17 @@ const (
 )
 
 // newInstruments returns 200 made-up companies. The symbols are always the same;
-// what they are worth, and how much they move, is drawn.
-func newInstruments(rng *rand.Rand) []*instrument {
+// what they are worth, and how much they move, is drawn. They move as much in a
+// minute whatever the rate of quotes: the more steps, the smaller they are.
+func newInstruments(rng *rand.Rand, quotesPerSecond int) []*instrument {
+	perStep := DefaultQuotesPerSecond / float64(quotesPerSecond)
 	var list []*instrument
 	for _, beginning := range strings.Fields(symbolBeginnings) {
 		for _, ending := range strings.Fields(symbolEndings) {
-			list = append(list, newInstrument(rng, beginning+ending))
+			i := newInstrument(rng, beginning+ending)
+			i.volatility *= math.Sqrt(perStep)
+			i.pull *= perStep
+			list = append(list, i)
 		}
 	}
 	return list
@@ -63,6 +69,7 @@ func newInstrument(rng *rand.Rand, symbol string) *instrument {
 		open:       open,
 		price:      open,
 		volatility: 0.0135 / math.Sqrt(open) * (0.8 + 0.4*rng.Float64()),
+		pull:       0.002,
 	}
 }
 
@@ -71,7 +78,7 @@ func newInstrument(rng *rand.Rand, symbol string) *instrument {
 // still looks like one.
 func (i *instrument) tick(rng *rand.Rand, now time.Time) quote {
 	away := math.Log(i.price / i.open)
-	step := rng.NormFloat64()*i.volatility - away*0.002
+	step := rng.NormFloat64()*i.volatility - away*i.pull
 	i.price = max(i.price*math.Exp(step), 0.01)
 	i.volume += 100 * (1 + rng.Int64N(40))
 	return quote{
