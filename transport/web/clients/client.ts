@@ -18,9 +18,10 @@ export interface OpenOptions {
 	readonly careful: boolean;
 }
 
-/** What a client itself gets wrong in a scenario. */
+/** What a client itself gets wrong in a scenario; the README of @ringcast/client has it. */
 export interface Quirk {
-	readonly reason: string;
+	/** What it does, and when. */
+	readonly does: string;
 	/** How its outcome differs from what is expected of a client without faults. */
 	readonly outcome: Readonly<Record<string, unknown>>;
 	/** The way around, where there is one: with it the outcome is the expected one. */
@@ -34,13 +35,6 @@ export interface Quirk {
 		readonly closeOn?: string;
 	};
 }
-
-/** Of several clients. The standard takes an id over at the blank line, data or not. */
-export const FORGETS_PRIMING: Quirk = {
-	reason: "takes no id over without an event, so that it begins anew when its first is cut",
-	outcome: { events: [["message", "four"]] },
-	around: { says: "begins at a position that it has asked for", fromPosition: true },
-};
 
 /** A client that people use, as they use it, behind one interface. */
 export interface Client {

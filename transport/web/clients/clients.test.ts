@@ -54,7 +54,7 @@ function playAll(client: Client, host: () => Host): void {
 			continue;
 		}
 		const quirk = client.quirks[scenario.name];
-		test(scenario.name + (quirk === undefined ? "" : `: ${quirk.reason}`), async (context) => {
+		test(scenario.name + (quirk === undefined ? "" : `: it ${quirk.does}`), async (context) => {
 			const expected = { ...scenario.expected, ...quirk?.outcome };
 			const stage = await Stage.set(context, props, client, host());
 			expect(await scenario.play(stage)).toEqual(expected);

@@ -1,5 +1,6 @@
 import { EventSourcePolyfill } from "event-source-polyfill";
-import { type Client, FORGETS_PRIMING } from "../client.ts";
+import type { Client } from "../client.ts";
+import { FORGETS_PRIMING } from "../quirks.ts";
 import { accepting, listen } from "./event-source.ts";
 
 export const eventSourcePolyfill: Client = {

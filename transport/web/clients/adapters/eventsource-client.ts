@@ -1,11 +1,12 @@
 import { createEventSource, type EventSourceClient } from "eventsource-client";
-import { type Client, FORGETS_PRIMING, type Quirk, type Report } from "../client.ts";
+import type { Client, Quirk, Report } from "../client.ts";
+import { FORGETS_PRIMING } from "../quirks.ts";
 import { accepting } from "./event-source.ts";
 
 const readsAnything: Quirk = {
-	reason: "takes whatever is answered for a stream, and tries again for ever",
+	does: "takes any answer for a stream, a 401 and JSON too, and tries again for ever",
 	outcome: { afterwards: "returns" },
-	around: { says: "a fetch that looks at the answer, and closes" },
+	around: { says: "Give it a `fetch` that looks at the answer and closes." },
 };
 
 export const eventsourceClient: Client = {

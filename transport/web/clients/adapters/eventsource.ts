@@ -1,5 +1,6 @@
 import { EventSource } from "eventsource";
-import { type Client, FORGETS_PRIMING } from "../client.ts";
+import type { Client } from "../client.ts";
+import { FORGETS_PRIMING } from "../quirks.ts";
 import { accepting, listen } from "./event-source.ts";
 
 /** With its `fetch` option, its documented way to send headers. */

@@ -1,11 +1,12 @@
 import { EventSource } from "extended-eventsource";
 import type { Client, Quirk } from "../client.ts";
+import { SKIPS_EVENT } from "../quirks.ts";
 import { listen } from "./event-source.ts";
 
 const firesEmpty: Quirk = {
-	reason: "fires an empty message for an id without data",
+	does: "fires an empty message for an id without data",
 	outcome: { emptyMessages: true },
-	around: { says: "bookmarks=line", query: { bookmarks: "line" } },
+	around: { says: "Ask for `bookmarks=line`.", query: { bookmarks: "line" } },
 };
 
 export const extendedEventSource: Client = {
@@ -19,15 +20,8 @@ export const extendedEventSource: Client = {
 		"cut before the id line": firesEmpty,
 		"cut in the id line": firesEmpty,
 		"cut before the blank line": {
-			reason: "takes the id over with its line, and so skips the event that it has not handed over",
-			outcome: {
-				emptyMessages: true,
-				events: [
-					["message", "one"],
-					["message", "three"],
-					["message", "four"],
-				],
-			},
+			...SKIPS_EVENT,
+			outcome: { ...SKIPS_EVENT.outcome, ...firesEmpty.outcome },
 		},
 		finish: firesEmpty,
 		"gateway restart": firesEmpty,

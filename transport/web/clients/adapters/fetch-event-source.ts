@@ -1,23 +1,15 @@
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import type { Client, OpenOptions, Quirk, Report } from "../client.ts";
+import { SKIPS_EVENT } from "../quirks.ts";
 
 const triesForEver: Quirk = {
-	reason: "tries again for ever, whatever the answer is",
+	does: "tries again for ever after a 401 and other refusals, and after a JSON answer",
 	outcome: { afterwards: "returns" },
-	around: { says: "an onopen that throws, and an onerror that throws it on" },
+	around: { says: "Throw in `onopen`, and throw it on in `onerror`." },
 };
 
 const quirks: Readonly<Record<string, Quirk>> = {
-	"cut before the blank line": {
-		reason: "takes the id over with its line, and so skips the event that it has not handed over",
-		outcome: {
-			events: [
-				["message", "one"],
-				["message", "three"],
-				["message", "four"],
-			],
-		},
-	},
+	"cut before the blank line": SKIPS_EVENT,
 	"401": triesForEver,
 	"JSON answer: an error": triesForEver,
 	"JSON answer: a page": triesForEver,
@@ -61,7 +53,6 @@ function start(
 		// In lower case: it sends its own beside one that is called "Accept".
 		headers: { ...init.headers, ...(accept !== undefined && { accept }) },
 		signal: abort.signal,
-		openWhenHidden: true,
 		// With an onopen it would not look at the content type itself.
 		fetch: async (input, init) => {
 			const response = await fetch(input, init);

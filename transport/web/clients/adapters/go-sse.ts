@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { inject } from "vitest";
-import { type Client, FORGETS_PRIMING, type Report } from "../client.ts";
+import type { Client, Report } from "../client.ts";
+import { FORGETS_PRIMING } from "../quirks.ts";
 
 /** In a process of its own, whose source is in ../go-sse. */
 export const goSse: Client = {

@@ -1,5 +1,6 @@
 import { EventSource } from "launchdarkly-eventsource";
-import { type Client, FORGETS_PRIMING } from "../client.ts";
+import type { Client } from "../client.ts";
+import { FORGETS_PRIMING } from "../quirks.ts";
 import { accepting } from "./event-source.ts";
 
 export const launchdarkly: Client = {
@@ -8,9 +9,9 @@ export const launchdarkly: Client = {
 	quirks: {
 		"cut in the first event": FORGETS_PRIMING,
 		"JSON answer: a page": {
-			reason: "takes any 200 for a stream, and tries again for ever",
+			does: "takes any 200 for a stream, JSON too, and tries again for ever",
 			outcome: { afterwards: "returns" },
-			around: { says: "looks at the content type in the open event, and closes" },
+			around: { says: "Look at the content type in the `open` event, and close." },
 		},
 	},
 	open: (url, options, report) => {

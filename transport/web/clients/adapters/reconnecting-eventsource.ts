@@ -1,8 +1,8 @@
 import ReconnectingEventSource from "reconnecting-eventsource";
 import type { Client, Quirk } from "../client.ts";
 
-const triesForEver: Quirk = {
-	reason: "begins anew for ever whatever ends its EventSource, and tells nobody",
+const refusedForEver: Quirk = {
+	does: "tries again for ever after a 401 and other refusals, and fires no error",
 	outcome: { afterwards: "returns" },
 };
 
@@ -10,11 +10,12 @@ export const reconnectingEventSource: Client = {
 	name: "reconnecting-eventsource",
 	takesAccept: false,
 	quirks: {
-		"401": triesForEver,
-		"JSON answer: an error": triesForEver,
+		"401": refusedForEver,
+		"JSON answer: an error": refusedForEver,
 		finish: {
-			...triesForEver,
-			around: { says: "closes when the last event has come", closeOn: "finish" },
+			does: "tries again for ever after a 204",
+			outcome: { afterwards: "returns" },
+			around: { says: "Close it when the last event has come.", closeOn: "finish" },
 		},
 	},
 	open: (url, { types }, report) => {
