@@ -1,0 +1,214 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { launch } from "../../testing/browser.ts";
+import { ModuleServer } from "../../testing/modules.ts";
+import { Ringcast } from "../../testing/ringcast.ts";
+import type { Plan } from "./pages/shared.ts";
+
+const TABS = 10;
+const PATIENT = { timeout: 40_000 };
+
+let modules: ModuleServer;
+let ringcast: Ringcast;
+let browser: Browser;
+let context: BrowserContext;
+
+beforeAll(async () => {
+	modules = await ModuleServer.start();
+	ringcast = await Ringcast.serve(`--cors-origins=${modules.origin}`);
+	browser = await launch();
+});
+
+afterAll(async () => {
+	await browser?.close();
+	await ringcast?.stop();
+	await modules?.close();
+});
+
+beforeEach(async () => {
+	context = await browser.newContext();
+});
+
+afterEach(async () => {
+	await context.close();
+	await expectStreams(0);
+});
+
+async function openTab(plan: Plan, url = `${ringcast.url}/v1/stream`): Promise<Page> {
+	const page = await context.newPage();
+	await page.goto(modules.page("client/browser/pages/shared.ts"));
+	await page.evaluate(([url, plan]) => window.share(url, plan), [url, plan] as const);
+	return page;
+}
+
+/** Opens tabs, each once the one before it is open, so that the first leads. */
+async function openTabs(count: number, plan: Plan): Promise<Page[]> {
+	const pages: Page[] = [];
+	for (let n = 0; n < count; n++) {
+		const page = await openTab(plan);
+		await expectOpen([page]);
+		pages.push(page);
+	}
+	return pages;
+}
+
+async function expectOpen(pages: Page[]): Promise<void> {
+	for (const page of pages) {
+		await expect.poll(() => page.evaluate(() => window.state()), PATIENT).toBe(1);
+	}
+}
+
+/** Waits until every tab has seen exactly this. */
+async function expectSeen(pages: Page[], data: readonly string[]): Promise<void> {
+	for (const page of pages) {
+		await expect.poll(() => page.evaluate(() => window.seen), PATIENT).toEqual(data);
+	}
+}
+
+async function expectStreams(count: number): Promise<void> {
+	const streams = async () => {
+		const answer = await fetch(`${ringcast.url}/v1/status`);
+		return ((await answer.json()) as { streams: number }).streams;
+	};
+	await expect.poll(streams, PATIENT).toBe(count);
+}
+
+let published = 0;
+
+async function publish(subject: string, count: number): Promise<string[]> {
+	const data = Array.from({ length: count }, () => String(++published));
+	for (const value of data) {
+		await ringcast.publish(subject, value);
+	}
+	return data;
+}
+
+describe.each(["worker", "locks"] as const)("%s", (way) => {
+	let subject: string;
+	let plan: Plan;
+
+	beforeEach(() => {
+		subject = `events.${way}.t${++published}`;
+		plan = { way, subjects: subject };
+	});
+
+	test("ten tabs, one connection, every event once and in order in each", async () => {
+		const pages = await openTabs(TABS, plan);
+		await expectStreams(1);
+		const data = await publish(subject, 100);
+		await expectSeen(pages, data);
+		await expectStreams(1);
+		for (const page of pages) {
+			expect(await page.evaluate(() => window.ids)).toEqual(
+				(await ringcast.read(subject)).map(({ id }) => id),
+			);
+		}
+	});
+
+	test("a tab that comes later: now, from the oldest, and from an id of its own", async () => {
+		const [first] = (await openTabs(1, plan)) as [Page];
+		const before = await publish(subject, 5);
+		await expectSeen([first], before);
+		const now = await openTab(plan);
+		await expectOpen([now]);
+		const third = (await first.evaluate(() => window.ids[2])) as string;
+		const since = await openTab({ ...plan, lastEventId: third });
+		const after = await publish(subject, 5);
+		await expectSeen([first], [...before, ...after]);
+		await expectSeen([now], after);
+		await expectSeen([since], [...before.slice(3), ...after]);
+		await expectStreams(1);
+	});
+
+	test("a tab that begins with what is held catches up, and then shares", async () => {
+		const held = await publish(subject, 1_500); // more than a tab keeps of the shared stream
+		const [first] = (await openTabs(1, { ...plan, from: "oldest" })) as [Page];
+		await expectSeen([first], held);
+		const later = await openTab({ ...plan, from: "oldest" });
+		const live = await publish(subject, 20);
+		await expectSeen([first, later], [...held, ...live]);
+		await expectStreams(1);
+	});
+
+	test("the leader closes its stream: another leads, the rest have missed nothing", async () => {
+		const pages = await openTabs(4, plan);
+		const [leader, ...others] = pages as [Page, ...Page[]];
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		await leader.evaluate(() => window.closeStream());
+		const after = await publish(subject, 3);
+		await expectSeen(others, [...before, ...after]);
+		await expectSeen([leader], before);
+		await expectStreams(1);
+		for (const page of others) {
+			expect(await page.evaluate(() => window.errors)).toEqual([]);
+		}
+	});
+
+	test("the leader goes to another page", async () => {
+		const pages = await openTabs(3, plan);
+		const [leader, ...others] = pages as [Page, ...Page[]];
+		await leader.goto("about:blank");
+		const data = await publish(subject, 3);
+		await expectSeen(others, data);
+		await expectStreams(1);
+	});
+
+	test("the leader crashes", async () => {
+		const pages = await openTabs(3, plan);
+		const [leader, ...others] = pages as [Page, ...Page[]];
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		const crashed = leader.waitForEvent("crash");
+		const session = await context.newCDPSession(leader);
+		void session.send("Page.crash").catch(() => {}); // the answer never comes
+		await crashed;
+		const after = await publish(subject, 3);
+		await expectSeen(others, [...before, ...after]);
+		await expectStreams(1);
+	});
+
+	test("the leader is frozen, and wakes up", async () => {
+		const pages = await openTabs(3, plan);
+		const [leader, ...others] = pages as [Page, ...Page[]];
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		const session = await context.newCDPSession(leader);
+		await session.send("Page.setWebLifecycleState", { state: "frozen" });
+		const meanwhile = await publish(subject, 3);
+		await expectSeen(others, [...before, ...meanwhile]);
+		await session.send("Page.setWebLifecycleState", { state: "active" });
+		const after = await publish(subject, 3);
+		await expectSeen(pages, [...before, ...meanwhile, ...after]);
+		await expectStreams(1);
+	});
+
+	test("the gateway is killed and started again", async () => {
+		const pages = await openTabs(4, plan);
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		await ringcast.kill();
+		for (const page of pages) {
+			await expect.poll(() => page.evaluate(() => window.errors.length), PATIENT).not.toBe(0);
+		}
+		await ringcast.start();
+		const after = await publish(subject, 3);
+		await expectSeen(pages, [...before, ...after]);
+		await expectStreams(1);
+	});
+
+	test("another shareKey, another connection", async () => {
+		const [a] = (await openTabs(1, { ...plan, shareKey: "a" })) as [Page];
+		const [b] = (await openTabs(1, { ...plan, shareKey: "b" })) as [Page];
+		await expectStreams(2);
+		const data = await publish(subject, 2);
+		await expectSeen([a, b], data);
+	});
+});
+
+test("without locks and without a worker each tab has its own connection", async () => {
+	const plan: Plan = { way: "none", subjects: "events.none" };
+	const pages = await openTabs(2, plan);
+	await expectStreams(2);
+	await expectSeen(pages, await publish("events.none", 3));
+});

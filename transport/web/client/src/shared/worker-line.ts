@@ -1,0 +1,92 @@
+import type { Call, Notice, PlainRequest } from "./messages.ts";
+import { Pulse } from "./pulse.ts";
+import type { Line, Tab } from "./tab.ts";
+
+/** What a tab tells the worker. */
+export type ToWorker =
+	/** The first word, and the first after `leave`. */
+	| { readonly kind: "hello"; readonly key: string }
+	| { readonly kind: "leave" }
+	/** The answer to `ping`. */
+	| { readonly kind: "alive" }
+	/** The tab's request, which is the relay's if the tab leads. */
+	| { readonly kind: "request"; readonly request: PlainRequest }
+	/** The tab no longer waits for the answer to its request. */
+	| { readonly kind: "cancel" }
+	| Call;
+
+/** What the worker tells a tab. */
+export type FromWorker =
+	| Notice
+	/** The tab leads from now on. */
+	| { readonly kind: "yours"; readonly relay: string }
+	| { readonly kind: "ping" }
+	/** A tab that is seen waits for the request of this one. */
+	| { readonly kind: "hurry" };
+
+/** The relay is in a SharedWorker; the tab that leads gives it the request to make. */
+export class WorkerLine implements Line {
+	leads = false;
+	private readonly port: MessagePort;
+	private readonly pulse: Pulse;
+
+	/** @param onfail is called when the worker cannot be started, or is silent */
+	constructor(
+		worker: SharedWorker,
+		private readonly key: string,
+		private readonly tab: Tab,
+		onfail: () => void,
+	) {
+		this.port = worker.port;
+		this.port.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(data);
+		const fail = () => {
+			worker.onerror = null;
+			onfail();
+		};
+		this.pulse = new Pulse(() => this.post({ kind: "ping" }), fail);
+		worker.onerror = fail;
+	}
+
+	start(): void {
+		this.leads = false;
+		this.post({ kind: "hello", key: this.key });
+		this.pulse.start();
+	}
+
+	call(call: Call): void {
+		this.post(call);
+	}
+
+	open(request: PlainRequest, signal: AbortSignal): void {
+		this.post({ kind: "request", request });
+		signal.addEventListener("abort", () => this.post({ kind: "cancel" }));
+	}
+
+	leave(): void {
+		this.pulse.stop();
+		this.leads = false;
+		this.post({ kind: "leave" });
+	}
+
+	private receive(message: FromWorker): void {
+		this.pulse.heard();
+		switch (message.kind) {
+			case "ping":
+				this.post({ kind: "alive" });
+				break;
+			case "hurry":
+				this.tab.hurry();
+				break;
+			case "yours":
+				this.leads = true;
+				this.tab.lead(message.relay);
+				break;
+			default:
+				this.tab.receive(message);
+		}
+	}
+
+	private post(message: ToWorker): void {
+		this.port.postMessage(message);
+	}
+}
