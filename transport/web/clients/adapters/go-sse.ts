@@ -8,7 +8,12 @@ import { FORGETS_PRIMING } from "../quirks.ts";
 export const goSse: Client = {
 	name: "go-sse",
 	takesAccept: false, // it has its own instead of the one that it is given
-	quirks: { "cut in the first event": FORGETS_PRIMING },
+	quirks: {
+		"cut in the first event": {
+			...FORGETS_PRIMING,
+			does: "fires an empty message for an id without data, which it is spared for want of `Cache-Control: no-cache`; cut before its first event is whole, it begins anew",
+		},
+	},
 	open: (url, _options, report) => {
 		const child = spawn(inject("goSse"), [url], { stdio: ["ignore", "pipe", "inherit"] });
 		createInterface(child.stdout).on("line", (line) => {

@@ -19,7 +19,7 @@ export const reconnectingEventSource: Client = {
 		},
 	},
 	open: (url, { types }, report) => {
-		const source = new ReconnectingEventSource(url, { max_retry_time: 500 });
+		const source = new ReconnectingEventSource(url, { max_retry_time: 500 /* 3 s by default */ });
 		source.onopen = () => report({ kind: "open" });
 		source.onerror = () => report({ kind: "error", message: "" });
 		for (const type of types) {
