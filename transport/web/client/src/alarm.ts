@@ -21,7 +21,7 @@ export class Alarm {
 	 * a page gets its late timer before the bytes that came while it was frozen.
 	 */
 	limit(ms: number, ring: () => void): void {
-		this.#set(ms > 0 ? ms : Infinity, ring);
+		this.#set(ms || Infinity, ring);
 	}
 
 	/**

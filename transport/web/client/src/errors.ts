@@ -45,6 +45,6 @@ export function report(error: unknown): void {
 /** Names what a request or a body was given up with, as far as a browser can tell. */
 export function networkError(cause: unknown): StreamError {
 	return globalThis.navigator?.onLine === false
-		? new StreamError("offline", "there is no network", undefined, cause)
-		: new StreamError("network", "no server, no connection, or CORS", undefined, cause);
+		? new StreamError("offline", "no network", undefined, cause)
+		: new StreamError("network", "no connection, no server, or CORS", undefined, cause);
 }

@@ -46,7 +46,9 @@ export async function fetchEventSource(
 	const { onopen, onmessage, onclose, onerror, fetch = globalThis.fetch } = init;
 	const request = input instanceof Request ? input : undefined;
 	const headers = new Headers(request?.headers);
-	new Headers(init.headers).forEach((value, name) => headers.set(name, value));
+	for (const [name, value] of new Headers(init.headers)) {
+		headers.set(name, value);
+	}
 	/** What onopen has thrown for the answer. */
 	let refused: unknown;
 	let ended: { readonly error: unknown } | undefined;

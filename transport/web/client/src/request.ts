@@ -21,7 +21,9 @@ export async function makeRequest(
 	}
 	setDefault(headers, "Accept", "text/event-stream, application/json;q=0.9");
 	if (context.lastEventId !== "") {
-		headers.set("Last-Event-ID", context.lastEventId);
+		// As EventSource sends it: a header's characters are bytes, those of UTF-8.
+		const bytes = new TextEncoder().encode(context.lastEventId);
+		headers.set("Last-Event-ID", String.fromCharCode(...bytes));
 	}
 
 	const init = {
@@ -71,5 +73,5 @@ function setDefault(headers: Headers, name: string, value: string): void {
 
 /** Whether a value is meant as JSON, and not a body that fetch knows. */
 function isJson(value: unknown): boolean {
-	return ["[object Object]", "[object Array]"].includes(Object.prototype.toString.call(value));
+	return /^\[object (Object|Array)]$/.test(Object.prototype.toString.call(value));
 }

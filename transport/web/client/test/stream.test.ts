@@ -1,3 +1,5 @@
+import { EventEmitter, once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { expect, onTestFinished, test, vi } from "vitest";
 import {
 	createEventStream,
@@ -5,6 +7,7 @@ import {
 	type ResumableStream,
 	type StreamError,
 	type StreamEvent,
+	type StreamStorage,
 } from "../src/index.ts";
 import { stream, TestServer } from "./server.ts";
 
@@ -166,29 +169,71 @@ test("before the first answer attempts are capped", async () => {
 	expect(onerror).toHaveBeenCalledTimes(5);
 });
 
+/** Time stands still but for advanceTimersByTime; the sockets go on. */
+function stopTime(): void {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+	onTestFinished(() => void vi.useRealTimers());
+}
+
 test("the limits of connecting and of being idle are two", async () => {
-	const silent = await TestServer.start(() => {});
-	const once = { maxAttempts: 1 };
-	await expect(open(silent, { connectTimeoutMs: 30, retry: once }).done).rejects.toMatchObject({
-		code: "connect-timeout",
+	stopTime();
+	const single = { maxAttempts: 1 };
+	let asked = () => {};
+	const silent = await TestServer.start(() => asked());
+	const arrived = new Promise<void>((resolve) => {
+		asked = resolve;
 	});
+	const unanswered = open(silent, { connectTimeoutMs: 300, retry: single });
+	await arrived;
+	vi.advanceTimersByTime(300);
+	await expect(unanswered.done).rejects.toMatchObject({ code: "connect-timeout" });
+
 	const idle = await TestServer.start((response) => stream(response));
-	const options = { connectTimeoutMs: 10_000, idleTimeoutMs: 30, retry: once };
-	await expect(open(idle, options).done).rejects.toMatchObject({ code: "idle-timeout" });
+	let opened = () => {};
+	const isOpen = new Promise<void>((resolve) => {
+		opened = resolve;
+	});
+	const quiet = open(idle, {
+		connectTimeoutMs: 300,
+		idleTimeoutMs: 900,
+		retry: single,
+		onopen: () => opened(),
+	});
+	await isOpen;
+	vi.advanceTimersByTime(899);
+	expect(quiet.readyState).toBe(1);
+	vi.advanceTimersByTime(1);
+	await expect(quiet.done).rejects.toMatchObject({ code: "idle-timeout" });
 });
 
 test("any byte feeds the watchdog", async () => {
-	const server = await TestServer.start((response) => {
-		stream(response);
-		let n = 0;
-		const beat = setInterval(() => response.write(++n < 20 ? ":" : "\ndata: x\n\n"), 50);
-		response.on("close", () => clearInterval(beat));
+	stopTime();
+	let response: ServerResponse | undefined;
+	const server = await TestServer.start((given) => {
+		response = given;
+		stream(given, ":0\n");
 	});
-	// 20 beats of 50 ms are longer than the limit, no one of them is.
-	const onerror = vi.fn();
-	const [event] = await take(open(server, { idleTimeoutMs: 900, onerror }), 1);
-	expect(event?.data).toBe("x");
-	expect(onerror).not.toHaveBeenCalled();
+	const comments: string[] = [];
+	const beaten = new EventEmitter();
+	const opened = open(server, {
+		idleTimeoutMs: 900,
+		retry: { maxAttempts: 1 },
+		oncomment: (text) => {
+			comments.push(text);
+			beaten.emit("beat");
+		},
+	});
+	await once(beaten, "beat");
+	// 20 beats are longer than the limit, no one of them is.
+	for (let n = 1; n <= 20; n++) {
+		vi.advanceTimersByTime(800);
+		response?.write(`:${n}\n`);
+		await once(beaten, "beat");
+	}
+	expect(comments).toHaveLength(21);
+	expect(opened.readyState).toBe(1);
+	vi.advanceTimersByTime(900);
+	await expect(opened.done).rejects.toMatchObject({ code: "idle-timeout" });
 });
 
 test("an aborted signal makes no request", async () => {
@@ -242,32 +287,113 @@ test("close() in a listener: not one event more, and the connection ends", async
 	expect(onclose).toHaveBeenCalledTimes(1);
 });
 
-test.each(["headers", "body", "onunauthorized", "onopen", "onretry"] as const)(
-	"close() during %s ends it",
-	async (where) => {
-		const server = await TestServer.start((response) => {
-			if (where === "onunauthorized") {
-				response.writeHead(401).end();
-			} else if (where === "onretry") {
-				response.destroy();
-			} else {
-				stream(response, "data: x\n\n");
-			}
-		});
-		const onmessage = vi.fn();
-		const opened = open(server, {
-			onmessage,
-			[where]: () => {
-				opened.close();
-				return where === "headers" || where === "onunauthorized"
-					? new Promise(() => {})
-					: undefined;
-			},
-		});
+/** Closes, and never comes to an end itself. */
+function hang(close: () => void): Promise<never> {
+	close();
+	return new Promise(() => {});
+}
+
+/** Where a stream can be when it is closed, and what gets it there. */
+const STATES: Record<string, (close: () => void) => EventStreamOptions> = {
+	"the id is read": (close) => ({ storage: { getItem: () => hang(close), setItem: () => {} } }),
+	"headers are made": (close) => ({ headers: () => hang(close) }),
+	"the body is made": (close) => ({ body: () => hang(close) }),
+	"the request waits for its answer": (close) => ({ fetch: () => hang(close) }), // whatever its signal says
+	"a token is renewed": (close) => ({
+		fetch: async () => new Response(null, { status: 401 }),
+		onunauthorized: () => hang(close),
+	}),
+	"the answer is read": (close) => ({
+		fetch: async () =>
+			new Response(new ReadableStream({ pull: close }, { highWaterMark: 0 }), {
+				headers: { "Content-Type": "application/json" },
+			}),
+	}),
+	"the stream opens": (close) => ({ onopen: close }),
+	"a retry is told of": (close) => ({
+		fetch: () => Promise.reject(new TypeError("no network")),
+		onretry: close,
+	}),
+	"a retry is waited for": (close) => ({
+		fetch: () => Promise.reject(new TypeError("no network")),
+		retry: { baseMs: 600_000, jitter: false },
+		onretry: () => void setImmediate(close),
+	}),
+	"the stream is quiet": (close) => ({
+		onopen: () => void setImmediate(close),
+	}),
+};
+
+test.each(Object.entries(STATES))(
+	"close() while %s ends it, once and without an error",
+	async (_, at) => {
+		const server = await TestServer.start((response) => stream(response));
+		const heard = { onmessage: vi.fn(), onerror: vi.fn(), onclose: vi.fn() };
+		const opened: ResumableStream = open(server, { ...heard, ...at(() => opened.close()) });
 		expect(await opened.done).toEqual({ reason: "closed" });
-		expect(onmessage).not.toHaveBeenCalled();
+		expect(opened.readyState).toBe(2);
+		expect(heard.onmessage).not.toHaveBeenCalled();
+		expect(heard.onerror.mock.calls.filter(([e]) => e.code !== "network")).toEqual([]);
+		expect(heard.onclose).toHaveBeenCalledTimes(1);
 	},
 );
+
+test("close() while a for await loop waits ends the loop", async () => {
+	const server = await TestServer.start((response) => stream(response));
+	const opened = open(server, { onopen: () => void setImmediate(() => opened.close()) });
+	for await (const event of opened) {
+		expect.unreachable(event.data);
+	}
+	expect(await opened.done).toEqual({ reason: "closed" });
+});
+
+test("an event that a loop has not taken when the stream is closed is resumed from", async () => {
+	const server = await TestServer.start((response) =>
+		stream(response, "data: a\nid: 1\n\ndata: b\nid: 2\n\n"),
+	);
+	const opened = open(server, {
+		onmessage: ({ data }) => data === "b" && setImmediate(() => opened.close()),
+	});
+	const loop = opened[Symbol.asyncIterator]();
+	expect((await loop.next()).value).toMatchObject({ data: "a", lastEventId: "1" });
+	await opened.done; // b waits for next() meanwhile
+	expect(await loop.next()).toEqual({ done: true, value: undefined });
+	expect(opened.lastEventId).toBe("1");
+});
+
+test("next() can be called ahead", async () => {
+	const server = await TestServer.start((response) => stream(response, "data: a\n\ndata: b\n\n"));
+	const loop = open(server)[Symbol.asyncIterator]();
+	const both = await Promise.all([loop.next(), loop.next()]);
+	expect(both.map(({ value }) => value.data)).toEqual(["a", "b"]);
+});
+
+test("a loop holds the server back: what is under way is bounded", async () => {
+	const block = `data: ${"x".repeat(64 << 10)}\n\n`;
+	const blocks = 2_000; // 128 MiB
+	let written = 0;
+	const server = await TestServer.start(async (response) => {
+		stream(response);
+		while (written < blocks && response.writable) {
+			written++;
+			if (!response.write(block)) {
+				await new Promise((resolve) => response.once("drain", resolve));
+			}
+		}
+	});
+	let taken = 0;
+	let ahead = 0;
+	for await (const _ of open(server)) {
+		taken++;
+		ahead = Math.max(ahead, written - taken);
+		if (taken === blocks) {
+			break;
+		}
+		await new Promise((resolve) => setImmediate(resolve)); // the server's turn
+	}
+	// The buffers of two sockets and of fetch are some MiB.
+	expect(ahead).toBeLessThan(blocks / 4);
+});
 
 test("a for await loop holds the stream back, and leaving it closes", async () => {
 	const server = await TestServer.start((response) =>
@@ -297,17 +423,112 @@ test("a gap is told apart from events", async () => {
 	expect(onmessage).not.toHaveBeenCalled();
 });
 
-test("the id is kept for the next visit, and is that of the events dispatched", async () => {
-	const server = await TestServer.start((response) => stream(response, "data: a\nid: 9\n\n"));
+/** A storage that counts what is written. */
+function memory(): { storage: StreamStorage; written: string[] } {
 	const kept = new Map<string, string>();
+	const written: string[] = [];
 	const storage = {
 		getItem: (key: string) => kept.get(key) ?? null,
-		setItem: (key: string, value: string) => kept.set(key, value),
+		setItem: (key: string, value: string) => {
+			kept.set(key, value);
+			written.push(value);
+		},
 	};
-	await take(open(server, { storage }), 1);
-	await expect.poll(() => [...kept.values()]).toEqual(["9"]);
+	return { storage, written };
+}
+
+test("the id is kept for the next visit", async () => {
+	const server = await TestServer.start((response) => stream(response, "data: a\nid: 9\n\n"));
+	const { storage } = memory();
+	const first = open(server, { storage });
+	await take(first, 1);
+	first.close();
+	await first.done;
 	await take(open(server, { storage }), 1);
 	expect(server.requests[1]?.headers["last-event-id"]).toBe("9");
+});
+
+test("ids are written once a second and at the end, never ahead of the loop; bookmarks too", async () => {
+	stopTime();
+	let response: ServerResponse | undefined;
+	const server = await TestServer.start((given) => {
+		response = given;
+		stream(given, "data: a\nid: 1\n\ndata: b\nid: 2\n\ndata: c\nid: 3\n\n");
+	});
+	const { storage, written } = memory();
+	let read = () => {};
+	const bookmarked = new Promise<void>((resolve) => {
+		read = resolve;
+	});
+	const opened = open(server, { storage, oncomment: () => read() });
+	const loop = opened[Symbol.asyncIterator]();
+	await loop.next();
+	await loop.next();
+	await new Promise((resolve) => setImmediate(resolve)); // c is offered, and waits
+	expect(written).toEqual([]);
+	vi.advanceTimersByTime(1_000);
+	expect(written).toEqual(["2"]);
+	await loop.next();
+	response?.write("id: 4\n\n:read\n");
+	await bookmarked;
+	opened.close();
+	await opened.done;
+	expect(written).toEqual(["2", "4"]);
+});
+
+test("a storage that fails is reported, and the stream goes on", async () => {
+	const server = await TestServer.start((response) => stream(response, "data: a\nid: 1\n\n"));
+	const onerror = vi.fn();
+	const full = () => Promise.reject(new Error("full"));
+	const opened = open(server, { storage: { getItem: full, setItem: full }, onerror });
+	await take(opened, 1);
+	opened.close();
+	await expect
+		.poll(() => onerror.mock.calls.map(([e]) => e.message))
+		.toEqual(["the last id cannot be read", "the last id cannot be kept"]);
+});
+
+test("retry: is the base of the backoff from then on", async () => {
+	const server = await TestServer.start((response) => {
+		stream(response, "retry: 7000\ndata: a\n\n");
+		response.end();
+	});
+	const delays: number[] = [];
+	const opened = open(server, {
+		retry: { baseMs: 1, jitter: false },
+		onretry: ({ delayMs }) => {
+			delays.push(delayMs);
+			opened.close();
+		},
+	});
+	await opened.done;
+	expect(delays).toEqual([7_000]);
+});
+
+test("a number that onretry returns is the delay, but not below Retry-After", async () => {
+	const server = await TestServer.start((response, _, n) => {
+		if (n < 2) {
+			response.writeHead(503, n === 0 ? {} : { "Retry-After": "600" }).end();
+		}
+	});
+	const opened = open(server, {
+		retry: { baseMs: 600_000, jitter: false },
+		onretry: () => {
+			if (server.requests.length === 2) {
+				setImmediate(() => opened.close());
+			}
+			return 1;
+		},
+	});
+	expect(await opened.done).toEqual({ reason: "closed" });
+	expect(server.requests).toHaveLength(2);
+});
+
+test("an id beyond ASCII comes back as it was sent", async () => {
+	const server = await TestServer.start((response) => stream(response, "data: a\n\n"));
+	await take(open(server, { lastEventId: "é→1" }), 1);
+	const sent = Buffer.from(server.requests[0]?.headers["last-event-id"] as string, "latin1");
+	expect(sent.toString()).toBe("é→1");
 });
 
 test("reconnect() resumes at once, with one connection", async () => {
