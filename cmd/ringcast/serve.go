@@ -341,6 +341,8 @@ func (s *server) startGateway(context.Context) (err error) {
 		Compression:     s.cfg.Compression,
 		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
 		Access:          s.access,
+		Limits:          s.limits(),
+		TrustedProxies:  s.cfg.TrustedProxies,
 		StreamLifetime:  s.cfg.StreamLifetime,
 		TicketKey:       ticketKey,
 		TicketTTL:       s.cfg.TicketTTL,
@@ -353,6 +355,21 @@ func (s *server) startGateway(context.Context) (err error) {
 		}
 	})
 	return nil
+}
+
+func (s *server) limits() gateway.Limits {
+	l := gateway.Limits{
+		Streams:            int(s.cfg.MaxStreams),
+		StreamsPerIdentity: int(s.cfg.MaxPerIdentity),
+		StreamsPerAddress:  int(s.cfg.MaxPerAddress),
+		ConnectRate:        float64(s.cfg.ConnectRate),
+		PublishRate:        float64(s.cfg.PublishRate),
+		Subjects:           int(s.cfg.MaxSubjects),
+	}
+	if files := openFiles(); l.Streams == 0 && files > 0 {
+		l.Streams = files - files/10 // the rest is for requests, files and NATS
+	}
+	return l
 }
 
 // listen listens for HTTP, or for HTTPS where there is a certificate.

@@ -74,6 +74,7 @@ func TestStream_Carriers(t *testing.T) {
 		"Shutdown":          TestStream_Shutdown,
 		"ShutdownUnread":    TestStream_ShutdownUnread,
 		"Lifetime":          TestStream_Lifetime,
+		"Limits":            TestLimits_Streams,
 		"Expires":           TestAccess_Expires,
 		"Revoked":           TestAccess_Revoked,
 	}

@@ -28,6 +28,17 @@ type Counters struct {
 	Resumes uint64 `json:"resumes"`
 	// Gaps is how many clients were told of a gap, by its reason.
 	Gaps GapCounters `json:"gaps"`
+	// Refusals is how many requests were refused by each of the Limits.
+	Refusals RefusalCounters `json:"refusals"`
+}
+
+// RefusalCounters counts refusals by the limit that refused; see Limits.
+type RefusalCounters struct {
+	Streams            uint64 `json:"streams"`
+	StreamsPerIdentity uint64 `json:"streams_per_identity"`
+	StreamsPerAddress  uint64 `json:"streams_per_address"`
+	ConnectRate        uint64 `json:"connect_rate"`
+	PublishRate        uint64 `json:"publish_rate"`
 }
 
 // GapCounters counts gaps by their reason; see broker.GapReason.
@@ -52,6 +63,7 @@ func (s *Server) Counters() Counters {
 			Reset:   s.gaps.reset.Load(),
 			Unknown: s.gaps.unknown.Load(),
 		},
+		Refusals: s.limits.refused.counters(),
 	}
 	for _, sh := range s.shards {
 		c.Deliveries += sh.sent.events.Load()

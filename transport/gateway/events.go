@@ -14,14 +14,19 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	sc := s.newScript(c.Request(), req)
 	var st *stream
 	if canTakeOver(c.Request()) && s.startServing() {
-		st = s.newStream(sc, s.newLease(req.client))
+		st = s.newStream(sc, s.newLease(req))
 		req.Waker = st
 	}
+	taken := false
+	defer func() {
+		if !taken {
+			req.seat.leave()
+		}
+	}()
 	sub, err := s.opts.Hub.Subscribe(req.Request)
 	if err != nil {
 		return err
 	}
-	taken := false
 	defer func() {
 		if !taken {
 			sub.Close()
@@ -38,7 +43,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	s.opened.add(req)
 	s.setStreamHeaders(c.Response().Header(), sc)
 	if st == nil {
-		return s.serveResponse(c, sc, s.newLease(req.client), sub, batch)
+		return s.serveResponse(c, sc, s.newLease(req), sub, batch)
 	}
 	if err := st.takeOver(c, sub, batch); err != nil {
 		return err

@@ -11,17 +11,19 @@ import (
 // errOver ends a stream whose time is over.
 var errOver = errors.New("the stream's time is over")
 
-// lease is for how long a client may have its stream: until its token expires or is
-// revoked, and no longer than streams last. The client is then cut off so that it
-// comes back, with a new token if it has to.
+// lease is what a client has its stream on: a seat among the streams, until its token
+// expires or is revoked, and no longer than streams last. The client is then cut off so
+// that it comes back, with a new token if it has to.
 type lease struct {
+	seat
 	client *access.Identity
 	// until is when the lease is over, on the server's clock; 0: never.
 	until time.Duration
 }
 
-func (s *Server) newLease(client *access.Identity) lease {
-	l := lease{client: client}
+func (s *Server) newLease(req streamRequest) lease {
+	client := req.client
+	l := lease{seat: req.seat, client: client}
 	if lifetime := s.opts.StreamLifetime; lifetime > 0 {
 		l.until = s.clock() + lifetime - rand.N(lifetime/10+1)
 	}

@@ -51,6 +51,7 @@ type streamParams struct {
 type streamRequest struct {
 	broker.Request
 	client    *access.Identity
+	seat      seat
 	format    sse.Format
 	bookmarks bookmarks
 	limit     int           // of a page

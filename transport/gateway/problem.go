@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -66,27 +67,29 @@ const retryAfter = 2 * time.Second
 var statuses = []struct {
 	err    error
 	status int
-	// retry: the request may be repeated as it is, after a while.
-	retry bool
+	// retry is after which time the request may be repeated as it is; 0: it need not be.
+	retry time.Duration
 }{
-	{access.ErrToken, http.StatusUnauthorized, false},
-	{access.ErrNoKeys, http.StatusServiceUnavailable, true},
-	{broker.ErrTooMany, http.StatusBadRequest, false},
-	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, false},
-	{broker.ErrNoStream, http.StatusServiceUnavailable, true},
-	{broker.ErrOverloaded, http.StatusServiceUnavailable, true},
-	{broker.ErrUnavailable, http.StatusServiceUnavailable, true},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, true},
+	{access.ErrToken, http.StatusUnauthorized, 0},
+	{access.ErrNoKeys, http.StatusServiceUnavailable, retryAfter},
+	{broker.ErrTooMany, http.StatusBadRequest, 0},
+	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, 0},
+	{broker.ErrNoStream, http.StatusServiceUnavailable, retryAfter},
+	{broker.ErrOverloaded, http.StatusServiceUnavailable, retryAfter},
+	{broker.ErrUnavailable, http.StatusServiceUnavailable, retryAfter},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, retryAfter},
 }
 
-// problemOf returns what a client is told about err.
-func problemOf(err error) (p problem, retry bool) {
+// problemOf returns what a client is told about err, and after which time it may try
+// again, if it may.
+func problemOf(err error) (p problem, retry time.Duration) {
 	p = problem{Type: "about:blank", Status: http.StatusInternalServerError}
 	var (
 		bad      badRequest
 		echoErr  *echo.HTTPError
 		tooLarge *http.MaxBytesError
 		denied   *access.DeniedError
+		limit    *limitError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -99,6 +102,8 @@ func problemOf(err error) (p problem, retry bool) {
 		if denied.Anonymous {
 			p.Status = http.StatusUnauthorized
 		}
+	case errors.As(err, &limit):
+		p.Status, p.Detail, retry = limit.status, limit.detail, limit.after
 	case errors.As(err, &echoErr):
 		p.Status = echoErr.Code
 		if text, ok := echoErr.Message.(string); ok && text != http.StatusText(echoErr.Code) {
@@ -134,8 +139,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 	if p.Status == http.StatusUnauthorized {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge(err))
 	}
-	if retry {
-		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(retryAfter.Seconds())))
+	if retry > 0 {
+		// Whole seconds (RFC 9110, section 10.2.3), and not too early.
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
 	writeProblem(c.Response(), p)
 }

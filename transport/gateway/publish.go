@@ -89,6 +89,9 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 	if err := id.MayPublish(p.Subject); err != nil {
 		return broker.Publication{}, err
 	}
+	if err := s.limits.publish(id, c.RealIP()); err != nil {
+		return broker.Publication{}, err
+	}
 
 	body := http.MaxBytesReader(c.Response(), c.Request().Body, s.opts.PublishMaxBytes)
 	if p.Data, err = io.ReadAll(body); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,11 @@ type Options struct {
 	PublishMaxBytes int64
 	// Access decides who may do what. Default: everybody everything.
 	Access *access.Policy
+	// Limits bound what clients may take. Default: none.
+	Limits Limits
+	// TrustedProxies are the addresses whose X-Forwarded-For says where a request comes
+	// from. From any other it is anybody's claim. Default: none.
+	TrustedProxies []netip.Prefix
 	// StreamLifetime is how long a stream lasts at most, less up to a tenth by chance,
 	// so that clients that came together do not come back together. Default: no limit.
 	StreamLifetime time.Duration
@@ -107,6 +113,7 @@ type Server struct {
 	opts      Options
 	http      *http.Server
 	encodings []*encoding
+	limits    *limits
 	// streams is how many are open, and opened, gaps and sent count since born; sent
 	// is for what net/http writes.
 	streams atomic.Int64
@@ -139,6 +146,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:      opts.withDefaults(),
 		encodings: newEncodings(opts.Stream),
+		limits:    newLimits(opts.Limits),
 		born:      time.Now(),
 		stop:      make(chan struct{}),
 		drain:     make(chan struct{}),
@@ -149,8 +157,7 @@ func New(opts Options) *Server {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.handleError
-	// X-Forwarded-For is anybody's claim until trusted proxies can be configured.
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = extractAddress(s.opts.TrustedProxies)
 	s.routes(e)
 	s.http = &http.Server{
 		Handler:           s.guardOrigins(e),
@@ -160,6 +167,20 @@ func New(opts Options) *Server {
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+// extractAddress returns what finds the address that a request comes from.
+func extractAddress(proxies []netip.Prefix) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trusted := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		trusted = append(trusted, echo.TrustIPRange(&net.IPNet{
+			IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+		}))
+	}
+	return echo.ExtractIPFromXFFHeader(trusted...)
 }
 
 // Serve answers requests on l until Shutdown, and then returns nil.

@@ -69,12 +69,19 @@ func (s *Server) stream(c echo.Context, raw streamParams, id *access.Identity) e
 	if err != nil {
 		return err
 	}
+	if most := s.limits.Subjects; most > 0 && len(raw.Subjects) > most {
+		return badRequest{{Field: "subject", Detail: fmt.Sprintf("%d subjects: at most %d are allowed", len(raw.Subjects), most)}}
+	}
 	if err := id.MaySubscribe(req.Filter); err != nil {
 		return err
 	}
 	req.client = id.Holder()
+	if req.seat, err = s.limits.take(id, c.RealIP()); err != nil {
+		return err
+	}
 	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
 	if wantsPage(c.Request().Header.Get(echo.HeaderAccept)) {
+		defer req.seat.leave()
 		req.Page = broker.Limits{Events: req.limit}
 		return s.servePage(c, req)
 	}
@@ -138,8 +145,9 @@ func weight(params string) float64 {
 
 // prefersBlocks reports whether the client dispatches nothing for a block that
 // has no data. The EventSource standard makes a client send Cache-Control:
-// no-cache on its GET (https://html.spec.whatwg.org/multipage/server-sent-events.html#dom-eventsource),
-// and no client that does was seen to get this wrong.
+// no-cache on its GET (https://html.spec.whatwg.org/multipage/server-sent-events.html#dom-eventsource).
+// Of the clients in transport/web/clients that do, extended-eventsource alone gets
+// this wrong.
 func prefersBlocks(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(strings.ToLower(r.Header.Get(echo.HeaderCacheControl)), "no-cache")
 }

@@ -87,6 +87,7 @@ func (st *stream) takeOver(c echo.Context, sub *broker.Subscription, batch broke
 	st.conn, st.sub = conn, sub
 	head := responseHead(c.Response().Header())
 	if !st.shard.join(st) { // a cut before the first byte is one like any other
+		st.leave()
 		sub.Close()
 		_ = conn.Close()
 		return nil
@@ -121,6 +122,7 @@ func (st *stream) end() {
 	if cancel != nil {
 		cancel()
 	}
+	st.leave()
 	st.sub.Close()
 	st.server.departures.forget(st)
 	_ = st.conn.Close() // its client is gone, or cut off

@@ -53,6 +53,13 @@ type Config struct {
 	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
 	TicketKey       KeyFile       `name:"ticket-key-file" default:"" doc:"Key that tickets are signed with (see the protocol), the same for all gateways that shall take each other's. Empty makes one that lasts until the process ends."`
 	TicketTTL       time.Duration `name:"ticket-ttl" default:"5m" min:"1s" max:"24h" doc:"How long a ticket opens streams."`
+	MaxStreams      int64         `name:"max-streams" default:"0" min:"0" doc:"How many streams may be open at a time. 0: as many as the limit of open files allows, less a tenth."`
+	MaxPerIdentity  int64         `name:"max-streams-per-identity" default:"100" min:"0" doc:"How many streams the holders of tokens with the same claim sub may have open. 0: no limit."`
+	MaxPerAddress   int64         `name:"max-streams-per-address" default:"0" min:"0" doc:"How many streams one address (of IPv6, one /64) may have open. 0: no limit, since behind a proxy that is not among trusted-proxies all clients have one address."`
+	MaxSubjects     int64         `name:"max-subjects" default:"1000" min:"1" max:"1000" doc:"How many subjects a stream may name."`
+	ConnectRate     int64         `name:"connect-rate" default:"0" min:"0" doc:"How many streams and pages a second one address may ask for; ten times that at once. 0: no limit. After a restart all clients come back: those refused wait, but a browser's own EventSource gives up."`
+	PublishRate     int64         `name:"publish-rate" default:"0" min:"0" doc:"How many events a second the holders of tokens with the same claim sub, or an address without one, may publish over HTTP; ten times that at once. 0: no limit."`
+	TrustedProxies  Prefixes      `name:"trusted-proxies" default:"" doc:"The proxies whose X-Forwarded-For is believed. From any other it is ignored."`
 	StreamLifetime  time.Duration `name:"stream-lifetime" default:"0s" min:"0s" doc:"How long a stream lasts at most, before its client has to come back. 0s: no limit."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
 

@@ -124,6 +124,8 @@ func TestLoad_Defaults(t *testing.T) {
 		PublishMaxBytes: 1 << 20,
 		TicketTTL:       5 * time.Minute,
 		JWTLeeway:       10 * time.Second,
+		MaxPerIdentity:  100,
+		MaxSubjects:     1000,
 		LogLevel:        config.Level{Level: slog.LevelInfo},
 		LogFormat:       config.FormatText,
 	}
@@ -265,6 +267,8 @@ func TestLoad_Errors(t *testing.T) {
 		{"ticket-ttl/large", "", nil, []string{"--ticket-ttl=25h"}, `--ticket-ttl "25h" is too large: ` + duration + ", from 1s to 24h"},
 		{"cors-origins/path", "", nil, []string{"--cors-origins=https://a.example/"}, `--cors-origins "https://a.example/" contains "https://a.example/", which is not an origin: ` + origins},
 		{"cors-origins/no scheme", "cors-origins: [a.example]", nil, nil, `FILE: cors-origins "a.example" contains "a.example", which is not an origin: ` + origins},
+		{"max-subjects/large", "", nil, []string{"--max-subjects=1001"}, `--max-subjects "1001" is too large: allowed is a whole number, from 1 to 1000`},
+		{"trusted-proxies/name", "", nil, []string{"--trusted-proxies=10.0.0.0/8,proxy.example"}, `--trusted-proxies "10.0.0.0/8,proxy.example" contains "proxy.example", which is neither an address nor a range: allowed is addresses and ranges such as 10.0.0.0/8, 192.0.2.1`},
 		{"stream-lifetime/negative", "", nil, []string{"--stream-lifetime=-1s"}, `--stream-lifetime "-1s" is too small: ` + duration + ", at least 0s"},
 		{"jwt-secret-file/short", "", nil, []string{"--jwt-secret-file=/dev/null"}, `--jwt-secret-file "/dev/null" has 0 bytes in it, which are too few: ` + key},
 		{"jwt-public-key-file/missing", "", nil, []string{"--jwt-public-key-file=/nowhere/k"}, `--jwt-public-key-file "/nowhere/k" cannot be read (no such file or directory): ` + readable},

@@ -68,7 +68,7 @@ func (s setting) kind() string {
 		return "urls"
 	case File:
 		return "file"
-	case Subjects, Origins, Algorithms, Rules:
+	case Subjects, Origins, Algorithms, Rules, Prefixes:
 		return "list"
 	}
 	return "text"

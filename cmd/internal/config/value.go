@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -285,6 +286,37 @@ func (r *Rules) UnmarshalText(b []byte) error {
 	}
 	*r = rules
 	return nil
+}
+
+// Prefixes are ranges of IP addresses.
+type Prefixes []netip.Prefix
+
+func (Prefixes) allowed() string { return "addresses and ranges such as 10.0.0.0/8, 192.0.2.1" }
+
+// UnmarshalText reads a comma-separated list of ranges and addresses.
+func (p *Prefixes) UnmarshalText(b []byte) error {
+	var list Prefixes
+	for _, text := range splitList(string(b)) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(text)
+			if addrErr != nil {
+				return fmt.Errorf("contains %q, which is neither an address nor a range", text)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		list = append(list, prefix.Masked())
+	}
+	*p = list
+	return nil
+}
+
+func (p Prefixes) String() string {
+	texts := make([]string, len(p))
+	for i, prefix := range p {
+		texts[i] = prefix.String()
+	}
+	return strings.Join(texts, ",")
 }
 
 // Text is any text, also an empty one.
