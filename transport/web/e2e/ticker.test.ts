@@ -182,9 +182,9 @@ describe("a cut", () => {
 		await publishedMoreThan(ringcast, QUOTES, (await ringcast.read(QUOTES)).length + 300);
 		expect(await page.textContent("#chart-price")).toBe(price);
 		await page.click("#toggle");
-		const text = await textOf(page, "#resumed", /published meanwhile; the newest of/);
+		const text = await textOf(page, "#resumed", /Published meanwhile.*newest came at once/);
 		const [, published = "", symbols = ""] =
-			/: ([\d,]+) events .* newest of ([\d,]+) symbols/.exec(text) ?? [];
+			/log: ([\d,]+) events\. Of ([\d,]+) symbols/.exec(text) ?? [];
 		expect(Number(published.replace(",", ""))).toBeGreaterThan(300);
 		expect(Number(symbols)).toBeGreaterThan(50);
 		expect(Number(symbols)).toBeLessThanOrEqual(SYMBOLS);
@@ -197,7 +197,7 @@ describe("a cut", () => {
 		await page.click("#pause");
 		await textOf(page, "#status-text", /^Dropped$/);
 		await textOf(page, "#status-text", /^Live$/);
-		await textOf(page, "#resumed", /published meanwhile/);
+		await textOf(page, "#resumed", /Published meanwhile/);
 	});
 
 	test("by going offline: it comes back online", async () => {
@@ -209,7 +209,7 @@ describe("a cut", () => {
 			await textOf(page, "#status-text", /^Reconnecting$/);
 			proxy.restore();
 			await page.context().setOffline(false);
-			await textOf(page, "#resumed", /published meanwhile/);
+			await textOf(page, "#resumed", /Published meanwhile/);
 			await changes(page, "#ticker-rows tr:first-child .price");
 		} finally {
 			await proxy.close();
@@ -225,7 +225,7 @@ describe("a cut", () => {
 			await publishedMoreThan(ringcast, QUOTES, (await ringcast.read(QUOTES)).length + 100);
 			proxy.restore();
 			await thaw();
-			await textOf(page, "#resumed", /published meanwhile/);
+			await textOf(page, "#resumed", /Published meanwhile/);
 			await changes(page, "#ticker-rows tr:first-child .price");
 		} finally {
 			await proxy.close();
@@ -237,7 +237,7 @@ describe("a cut", () => {
 		await ringcast.kill();
 		await textOf(page, "#status-text", /^Reconnecting$/);
 		await ringcast.start();
-		await textOf(page, "#resumed", /published meanwhile/);
+		await textOf(page, "#resumed", /Published meanwhile/);
 		await changes(page, "#ticker-rows tr:first-child .price");
 	});
 });
@@ -304,7 +304,7 @@ describe.each(SCREENS)("on %s", (_, options) => {
 		await textOf(page, "#status-text", /^Dropped$/);
 		expect(await contrastsBelow(page, 4.5)).toEqual([]);
 		await page.click("#toggle");
-		await textOf(page, "#resumed", /published meanwhile/);
+		await textOf(page, "#resumed", /Published meanwhile/);
 		expect(await contrastsBelow(page, 4.5)).toEqual([]);
 		expect(await tooWide(page)).toEqual([]);
 	});

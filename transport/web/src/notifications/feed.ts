@@ -1,11 +1,10 @@
 import { byId, cloneTemplate, find, setText } from "../common/dom.ts";
-import { formatCount, formatWhen } from "../common/format.ts";
+import { formatWhen } from "../common/format.ts";
 import type { View } from "../common/frame.ts";
 import type { EventId } from "../common/ids.ts";
 import type { ReadMarks } from "./marks.ts";
-import { MAX_NOTICES, type Notice, type NoticeFeed } from "./notices.ts";
-
-const TITLE = document.title;
+import type { Notice, NoticeFeed } from "./notices.ts";
+import { countUnread, unreadText } from "./unread.ts";
 
 /** The list of notifications, newest first, and how many are unread. */
 export class FeedView implements View {
@@ -26,18 +25,15 @@ export class FeedView implements View {
 		const notices = this.feed.all();
 		this.removeAllBut(new Set(notices));
 		let previous: Element | undefined;
-		let unread = 0;
 		for (const notice of notices) {
 			const item = this.item(notice);
-			const isRead = this.marks.isRead(notice.id);
-			item.show(isRead);
-			unread += isRead ? 0 : 1;
+			item.show(this.marks.isRead(notice.id));
 			this.place(item.element, previous);
 			previous = item.element;
 		}
 		this.list.hidden = notices.length === 0;
 		byId("feed-empty", HTMLElement).hidden = notices.length > 0;
-		this.showUnread(unread);
+		this.showUnread(countUnread(this.feed, this.marks));
 	}
 
 	private removeAllBut(kept: ReadonlySet<Notice>): void {
@@ -67,15 +63,11 @@ export class FeedView implements View {
 	}
 
 	private showUnread(unread: number): void {
-		const more = unread === MAX_NOTICES ? "+" : ""; // older ones are no longer in the list
-		const text = `${formatCount(unread)}${more}`;
-		setText(byId("unread", HTMLElement), unread === 0 ? "All read" : `${text} unread`);
+		setText(
+			byId("unread", HTMLElement),
+			unread === 0 ? "All read" : `${unreadText(unread)} unread`,
+		);
 		byId("read-all", HTMLButtonElement).disabled = unread === 0;
-		const title = unread === 0 ? TITLE : `(${text}) ${TITLE}`;
-		if (document.title !== title) {
-			document.title = title;
-			setBadge(unread);
-		}
 	}
 
 	private clicked(e: MouseEvent): void {
@@ -114,9 +106,4 @@ class Item {
 			setText(this.marker, isRead ? "" : "Unread");
 		}
 	}
-}
-
-/** Shows the number on the icon of an installed page; what has no icon rejects it. */
-function setBadge(unread: number): void {
-	navigator.setAppBadge?.(unread).catch(() => {});
 }

@@ -11,6 +11,7 @@ import { NoticeFeed, parseNotice } from "./notices.ts";
 import { ProofView } from "./proof.ts";
 import { MAX_SPAN } from "./span.ts";
 import { storage } from "./storage.ts";
+import { UnreadTitle } from "./title.ts";
 
 const user = new URLSearchParams(location.search).get("user") || "alice";
 const subject = `events.notify.${user}`;
@@ -21,7 +22,7 @@ const marksKey = `ringcast:notifications:read:${user}`;
 const FIRST_FROM = "15m";
 /** How far back a later visit shows what it had shown before, and at most how much. */
 const HISTORY_FROM = "1h";
-const HISTORY_MOST = 2_000;
+const HISTORY_MOST = 10_000;
 
 const PAUSE_MS = 5_000;
 
@@ -37,6 +38,7 @@ const channel = new Channel({
 	onChange: () => frame.request(proofView),
 });
 const proofView = new ProofView(channel);
+const title = new UnreadTitle(feed, marks);
 
 showUser();
 wireCut();
@@ -49,7 +51,12 @@ channel.link.open();
 
 function take({ lastEventId, data }: Pick<StreamEvent, "lastEventId" | "data">): void {
 	feed.add(parseNotice(lastEventId, data));
+	showFeed();
+}
+
+function showFeed(): void {
 	frame.request(feedView);
+	title.request();
 }
 
 /** Only an expired id keeps its meaning: otherwise the log is another one. */
@@ -57,7 +64,7 @@ function startAnew(gap: Gap): void {
 	if (gap.reason !== "expired") {
 		feed.clear();
 		marks.clear();
-		frame.request(feedView);
+		showFeed();
 	}
 }
 
@@ -141,22 +148,21 @@ function wireCut(): void {
 }
 
 function wireMarks(): void {
-	const changed = () => frame.request(feedView);
 	feedView.onRead = (id) => {
 		marks.read(id);
-		changed();
+		showFeed();
 	};
 	byId("read-all", HTMLButtonElement).addEventListener("click", () => {
 		const newest = feed.all()[0];
 		if (newest !== undefined) {
 			marks.readAll(newest.id);
-			changed();
+			showFeed();
 		}
 	});
 	addEventListener("storage", (e) => {
 		if (e.key === marksKey) {
 			marks.load(); // another tab has read some
-			changed();
+			showFeed();
 		}
 	});
 }

@@ -17,6 +17,7 @@ export class CatchUp {
 		this.head = head;
 	}
 
+	/** Notes an event that is not known to be live. */
 	deliver(symbol: string, id: EventId): void {
 		if (!this.first.has(symbol)) {
 			this.first.set(symbol, id);

@@ -53,7 +53,7 @@ function resumeText(cut: Cut | undefined, catchUp: CatchUp | undefined): string 
 		return `${lasted}, and back.`;
 	}
 	return (
-		`${lasted}: ${plural(published, "event")} were published meanwhile; ` +
-		`the newest of ${plural(catchUp.symbols, "symbol")} came at once.`
+		`${lasted}. Published meanwhile, in the whole log: ${plural(published, "event")}. ` +
+		`Of ${plural(catchUp.symbols, "symbol")} the newest came at once; what it outdates is left out.`
 	);
 }

@@ -67,8 +67,12 @@ function take(event: StreamEvent): void {
 	if (quote === undefined) {
 		return;
 	}
-	catchUp.deliver(quote.symbol, event.lastEventId);
-	meter.note(event.lastEventId, catchUp.isLive(event.lastEventId));
+	const isLive = catchUp.isLive(event.lastEventId);
+	meter.note(event.lastEventId, isLive);
+	if (!isLive) {
+		catchUp.deliver(quote.symbol, event.lastEventId);
+		frame.request(status);
+	}
 	clock.observe(quote.time);
 	const ticker = board.update(quote);
 	if (ticker === undefined) {

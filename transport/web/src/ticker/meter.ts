@@ -15,6 +15,9 @@ export interface Reading {
 const BASE_MS = 300_000;
 const SPAN_MS = BASE_MS / 10;
 
+/** How many lags are kept between two readings, which are far apart in a hidden tab. */
+const MAX_AGES = 10_000;
+
 /**
  * The rate of a feed and its lag.
  *
@@ -40,7 +43,9 @@ export class Meter {
 		this.count++;
 		const age = this.now() - storedAt(id);
 		if (isLive && !Number.isNaN(age)) {
-			this.ages.push(age);
+			if (this.ages.length < MAX_AGES) {
+				this.ages.push(age);
+			}
 			this.noteQuickest(age);
 		}
 	}

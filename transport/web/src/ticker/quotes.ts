@@ -92,8 +92,9 @@ export class QuoteBoard {
 		return this.tickers.get(symbol);
 	}
 
-	all(): Iterable<Ticker> {
-		return this.tickers.values();
+	/** Whether there may be symbols that are not shown. */
+	get isFull(): boolean {
+		return this.tickers.size >= MAX_SYMBOLS;
 	}
 
 	get size(): number {

@@ -18,6 +18,7 @@ export class TableView implements View {
 	private readonly rows = new Map<string, Row>();
 	private readonly changed = new Set<Ticker>();
 	private readonly still = matchMedia("(prefers-reduced-motion: reduce)");
+	private readonly hovers = matchMedia("(hover: hover)");
 	private readonly visible = new IntersectionObserver((entries) => this.seen(entries), {
 		rootMargin: "120px",
 	});
@@ -56,7 +57,7 @@ export class TableView implements View {
 	render(): void {
 		for (const ticker of this.changed) {
 			const row = this.row(ticker);
-			if (row.isVisible) {
+			if (row.isVisible || row.isBlank) {
 				this.changed.delete(ticker);
 				row.show(!this.still.matches);
 			}
@@ -110,8 +111,9 @@ export class TableView implements View {
 
 	/** Rows do not move away under a pointer, or from under the keyboard's focus. */
 	private reorderUnlessInUse(): void {
-		const inUse = this.body.querySelector(":focus-visible") ?? this.body.matches(":hover");
-		if (!inUse && this.column !== "symbol") {
+		const hovered = this.hovers.matches && this.body.matches(":hover");
+		const focused = this.body.querySelector(":focus-visible") !== null;
+		if (!hovered && !focused && this.column !== "symbol") {
 			this.reorder();
 		}
 	}
@@ -139,7 +141,10 @@ export class TableView implements View {
 		if (this.selected === undefined && first !== undefined) {
 			this.onSelect(first);
 		}
-		const found = shown === rows.length ? `${shown} symbols` : `${shown} of ${rows.length} symbols`;
+		const all = this.board.isFull
+			? `${rows.length} symbols, the most shown`
+			: `${rows.length} symbols`;
+		const found = shown === rows.length ? all : `${shown} of ${all}`;
 		setText(byId("found", HTMLElement), found);
 		this.giveTabStop();
 	}
@@ -196,6 +201,7 @@ class Row {
 	readonly element = cloneTemplate("ticker-template", HTMLTableRowElement);
 	/** As far as the browser has told. */
 	isVisible = false;
+	isBlank = true;
 
 	private readonly button = find(this.element, "button", HTMLButtonElement);
 	private readonly price = find(this.element, ".price", HTMLElement);
@@ -225,6 +231,7 @@ class Row {
 		if (quote === undefined) {
 			return;
 		}
+		this.isBlank = false;
 		setText(this.price, formatPrice(quote.price));
 		setText(this.change, formatChange(quote.change));
 		setText(this.volume, formatVolume(quote.volume));
