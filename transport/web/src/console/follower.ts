@@ -1,7 +1,7 @@
 import type { Gap, StreamEvent } from "#client";
 import { Link, type LinkState } from "../common/link.ts";
 import type { Filter } from "./filter.ts";
-import { type Row, Tape } from "./tape.ts";
+import { Backlog, type Row, Tape } from "./tape.ts";
 
 /** The rows that are shown, and those that wait while the page is paused. */
 const SHOWN = { rows: 500, size: 16 << 20 };
@@ -23,7 +23,7 @@ const REASONS: Readonly<Record<string, string>> = {
  */
 export class Follower {
 	readonly tape = new Tape(SHOWN);
-	private readonly waiting = new Tape(WAITING);
+	private readonly waiting = new Backlog(WAITING);
 	private link: Link | undefined;
 	private from: Filter | undefined;
 	private nextKey = 0;
@@ -72,7 +72,7 @@ export class Follower {
 	follow(filter: Filter): void {
 		this.link?.drop();
 		this.tape.clear();
-		this.waiting.clear();
+		this.waiting.take();
 		this.events = 0;
 		this.lostAt = undefined;
 		this.isPaused = this.letGo = false;

@@ -20,7 +20,7 @@ export interface NoticeRow {
 	readonly text: string;
 }
 
-export interface TapeLimits {
+export interface Limits {
 	readonly rows: number;
 	/** Of all sources together, in UTF-16 units. */
 	readonly size: number;
@@ -33,17 +33,12 @@ export class Tape {
 	private count = 0;
 	private size = 0;
 
-	constructor(private readonly limits: TapeLimits) {
+	constructor(private readonly limits: Limits) {
 		this.rows = new Array<Row | undefined>(limits.rows);
 	}
 
 	get length(): number {
 		return this.count;
-	}
-
-	/** Whether another row would push one out. */
-	get full(): boolean {
-		return this.count === this.limits.rows || this.size >= this.limits.size;
 	}
 
 	push(row: Row): void {
@@ -77,22 +72,41 @@ export class Tape {
 		this.first = this.count = this.size = 0;
 	}
 
-	/** Empties the tape. */
-	take(): Row[] {
-		const all = Array.from(
-			{ length: this.count },
-			(_, i) => this.newest(this.count - 1 - i) as Row,
-		);
-		this.clear();
-		return all;
-	}
-
 	private shift(): void {
 		const row = this.rows[this.first] as Row;
 		this.rows[this.first] = undefined;
 		this.first = (this.first + 1) % this.limits.rows;
 		this.count--;
 		this.size -= sizeOf(row);
+	}
+}
+
+/** Rows that wait. None is pushed out: who fills it stops at the limits, one row beyond at most. */
+export class Backlog {
+	private rows: Row[] = [];
+	private size = 0;
+
+	constructor(private readonly limits: Limits) {}
+
+	get length(): number {
+		return this.rows.length;
+	}
+
+	get full(): boolean {
+		return this.rows.length >= this.limits.rows || this.size >= this.limits.size;
+	}
+
+	push(row: Row): void {
+		this.rows.push(row);
+		this.size += sizeOf(row);
+	}
+
+	/** Empties it, and returns what was in it, oldest first. */
+	take(): Row[] {
+		const all = this.rows;
+		this.rows = [];
+		this.size = 0;
+		return all;
 	}
 }
 
