@@ -36,13 +36,32 @@ export interface Quirk {
 	};
 }
 
+export type ScenarioName =
+	| "connect"
+	| "named events"
+	| "cut in the first event"
+	| "cut in the data"
+	| "cut before the id line"
+	| "cut in the id line"
+	| "cut before the blank line"
+	| "401"
+	| "JSON answer: an error"
+	| "JSON answer: a page"
+	| "finish"
+	| "gateway restart"
+	| "gap";
+
+export type Quirks = Readonly<Partial<Record<ScenarioName, Quirk>>>;
+
 /** A client that people use, as they use it, behind one interface. */
 export interface Client {
 	/** The name of its package, whose version package.json pins; or what it is. */
 	readonly name: string;
 	/** Whether it can be told which Accept header to send. */
 	readonly takesAccept: boolean;
-	readonly quirks: Readonly<Record<string, Quirk>>;
+	/** Whether it sends the parameters in the body of a POST. */
+	readonly posts?: true;
+	readonly quirks: Quirks;
 	/** Opens a stream; returns what closes it. */
 	open(url: string, options: OpenOptions, report: (report: Report) => void): () => void;
 }

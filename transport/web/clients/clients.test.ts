@@ -45,7 +45,8 @@ const rows: readonly (readonly [Client, () => Host])[] = [
 ];
 
 for (const [client, host] of rows) {
-	describe.concurrent(client.name, () => playAll(client, host));
+	const name = client.posts ? `${client.name}, with POST` : client.name;
+	describe.concurrent(name, () => playAll(client, host));
 }
 
 function playAll(client: Client, host: () => Host): void {

@@ -4,9 +4,10 @@ import { fetchEventSourceGet, fetchEventSourcePost } from "./adapters/fetch-even
 import { native } from "./adapters/native.ts";
 import { reconnectingEventSource } from "./adapters/reconnecting-eventsource.ts";
 import { ringcast } from "./adapters/ringcast.ts";
+import type { Client } from "./client.ts";
 
 /** The clients that are tested in Chromium, where they are used most. */
-export const IN_BROWSER = [
+export const IN_BROWSER: readonly Client[] = [
 	ringcast,
 	native,
 	fetchEventSourceGet,
@@ -14,4 +15,4 @@ export const IN_BROWSER = [
 	extendedEventSource,
 	eventSourcePolyfill,
 	reconnectingEventSource,
-] as const;
+];

@@ -3,8 +3,8 @@ import { IN_BROWSER } from "./in-browser.ts";
 
 declare global {
 	interface Window {
-		/** Opens a stream with the client of that name. */
-		openClient(session: number, name: string, url: string, options: OpenOptions): void;
+		/** Opens a stream with that of the clients. */
+		openClient(session: number, client: number, url: string, options: OpenOptions): void;
 		closeClient(session: number): void;
 		/** The test's side. */
 		report(session: number, report: Report): void;
@@ -13,15 +13,13 @@ declare global {
 
 const open = new Map<number, () => void>();
 
-window.openClient = (session, name, url, options) => {
-	const client = IN_BROWSER.find((client) => client.name === name);
-	if (client === undefined) {
-		throw new Error(`no client is called ${name}`);
+window.openClient = (session, client, url, options) => {
+	const report = (report: Report) => window.report(session, report);
+	const close = IN_BROWSER[client]?.open(url, options, report);
+	if (close === undefined) {
+		throw new Error(`there is no client ${client}`);
 	}
-	open.set(
-		session,
-		client.open(url, options, (report) => window.report(session, report)),
-	);
+	open.set(session, close);
 };
 
 window.closeClient = (session) => {

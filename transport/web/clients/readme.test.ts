@@ -16,9 +16,8 @@ test("What other clients get wrong", () => {
 
 function* quirks(): Generator<string> {
 	for (const { name, quirks } of [...IN_BROWSER, ...IN_NODE]) {
-		const [packageName] = name.split(","); // POST is no other client
 		for (const { does, around } of Object.values(quirks)) {
-			yield `| ${packageName} | ${does} | ${around?.says ?? "None found."} |`;
+			yield `| ${name} | ${does} | ${around?.says ?? "None found."} |`;
 		}
 	}
 }

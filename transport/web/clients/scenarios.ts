@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Client } from "./client.ts";
+import type { Client, ScenarioName } from "./client.ts";
 import type { Session } from "./session.ts";
 import { positionAsked, type Stage } from "./stage.ts";
 
@@ -7,7 +7,7 @@ import { positionAsked, type Stage } from "./stage.ts";
 export type Outcome = Readonly<Record<string, unknown>>;
 
 export interface Scenario {
-	readonly name: string;
+	readonly name: ScenarioName;
 	/** What is expected of a client without faults. */
 	readonly expected: Outcome;
 	/** Plays it, checks what is on the wire whatever the client does, and tells the outcome. */
@@ -15,8 +15,6 @@ export interface Scenario {
 	/** Whether it can be played with a client; all by default. */
 	applies?(client: Client): boolean;
 }
-
-const PROBLEM = "application/problem+json";
 
 const connect: Scenario = {
 	name: "connect",
@@ -128,33 +126,30 @@ async function comeBack(stage: Stage, session: Session): Promise<Outcome> {
 const unauthorized: Scenario = {
 	name: "401",
 	expected: { events: [], emptyMessages: false, afterwards: "ends" },
-	applies: (client) => !client.name.endsWith("POST"), // a ticket is opened with GET
-	async play(stage) {
-		const session = await stage.open({ ticket: "forged" });
-		const afterwards = await endsOrReturns(stage, session, 2);
-		for (const { answer, headers } of stage.proxy.exchanges.slice(0, 2)) {
-			expect(answer.status).toBe(401);
-			expect(answer.headers["content-type"]).toBe(PROBLEM);
-			expect(answer.headers["access-control-allow-origin"]).toBe(headers.origin);
-		}
-		return { ...stage.told(session), afterwards };
-	},
+	applies: ({ posts }) => !posts, // a ticket stands in a URL, which is opened with GET
+	play: (stage) => refuse(stage, { ticket: "forged" }, 401),
 };
 
 const jsonError: Scenario = {
 	name: "JSON answer: an error",
 	expected: { events: [], emptyMessages: false, afterwards: "ends" },
-	async play(stage) {
-		const session = await stage.open({ subject: stage.subject, colour: "red" });
-		const afterwards = await endsOrReturns(stage, session, 2);
-		for (const { answer, headers } of stage.proxy.exchanges.slice(0, 2)) {
-			expect(answer.status).toBe(400);
-			expect(answer.headers["content-type"]).toBe(PROBLEM);
-			expect(answer.headers["access-control-allow-origin"]).toBe(headers.origin);
-		}
-		return { ...stage.told(session), afterwards };
-	},
+	play: (stage) => refuse(stage, { subject: stage.subject, colour: "red" }, 400),
 };
+
+async function refuse(
+	stage: Stage,
+	parameters: Readonly<Record<string, string>>,
+	status: number,
+): Promise<Outcome> {
+	const session = await stage.open(parameters);
+	const afterwards = await endsOrReturns(stage, session, 2);
+	for (const { answer, headers } of stage.proxy.exchanges.slice(0, 2)) {
+		expect(answer.status).toBe(status);
+		expect(answer.headers["content-type"]).toBe("application/problem+json");
+		expect(answer.headers["access-control-allow-origin"]).toBe(headers.origin);
+	}
+	return { ...stage.told(session), afterwards };
+}
 
 const jsonPage: Scenario = {
 	name: "JSON answer: a page",

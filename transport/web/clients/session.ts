@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { Browser, Page } from "playwright-core";
 import type { ModuleServer } from "../testing/modules.ts";
 import type { Client, OpenOptions, Report } from "./client.ts";
+import { IN_BROWSER } from "./in-browser.ts";
 
 export type SeenEvent = Extract<Report, { kind: "event" }>;
 
@@ -43,13 +44,11 @@ export class Session {
 
 /** Where clients run: opens sessions of them. */
 export interface Host {
-	readonly name: string;
 	start(client: Client, url: string, options: OpenOptions, closeOn?: string): Promise<Session>;
 }
 
 /** The process of the tests. */
 export const node: Host = {
-	name: "Node",
 	start: async (client, url, options, closeOn) => {
 		const session = new Session(closeOn);
 		session.close = client.open(url, options, session.report);
@@ -59,7 +58,6 @@ export const node: Host = {
 
 /** One page, in which all sessions run: each has a gateway's origin of its own. */
 export class Chromium implements Host {
-	readonly name = "Chromium";
 	private readonly sessions: Session[] = [];
 
 	private constructor(private readonly page: Page) {}
@@ -85,8 +83,8 @@ export class Chromium implements Host {
 		const number = this.sessions.push(session) - 1;
 		session.close = () => this.page.evaluate((n) => window.closeClient(n), number);
 		await this.page.evaluate(
-			([n, name, url, options]) => window.openClient(n, name, url, options),
-			[number, client.name, url, options] as const,
+			([n, client, url, options]) => window.openClient(n, client, url, options),
+			[number, IN_BROWSER.indexOf(client), url, options] as const,
 		);
 		return session;
 	}

@@ -1,5 +1,5 @@
 import { fetchEventSource } from "@microsoft/fetch-event-source";
-import type { Client, OpenOptions, Quirk, Report } from "../client.ts";
+import type { Client, OpenOptions, Quirk, Quirks, Report } from "../client.ts";
 import { SKIPS_EVENT } from "../quirks.ts";
 
 const triesForEver: Quirk = {
@@ -8,7 +8,7 @@ const triesForEver: Quirk = {
 	around: { says: "Throw in `onopen`, and throw it on in `onerror`." },
 };
 
-const quirks: Readonly<Record<string, Quirk>> = {
+const quirks: Quirks = {
 	"cut before the blank line": SKIPS_EVENT,
 	"401": triesForEver,
 	"JSON answer: an error": triesForEver,
@@ -22,10 +22,11 @@ export const fetchEventSourceGet: Client = {
 	open: (url, options, report) => start(url, {}, options, report),
 };
 
-/** The parameters in a JSON body: for what one cannot do with an EventSource. */
+/** For what one cannot do with an EventSource. */
 export const fetchEventSourcePost: Client = {
-	name: "@microsoft/fetch-event-source, POST",
+	name: "@microsoft/fetch-event-source",
 	takesAccept: true,
+	posts: true,
 	quirks,
 	open: (url, options, report) => {
 		const { origin, pathname, searchParams } = new URL(url);
