@@ -86,6 +86,8 @@ type server struct {
 	gateway  *gateway.Server
 	listener net.Listener
 
+	stopCertificate context.CancelFunc // nil without TLS
+
 	// running counts the goroutines of the reader and the gateway; one that ends
 	// by itself says why in failed, which has room for both.
 	running sync.WaitGroup
@@ -377,24 +379,30 @@ func (s *server) listen() (net.Listener, error) {
 	if s.cfg.TLSCert == "" {
 		return net.Listen("tcp", s.cfg.Listen.String())
 	}
-	certificate, err := tls.LoadX509KeyPair(string(s.cfg.TLSCert), string(s.cfg.TLSKey))
-	if err != nil {
+	certificate := &certificate{certFile: string(s.cfg.TLSCert), keyFile: string(s.cfg.TLSKey)}
+	if err := certificate.load(); err != nil {
 		return nil, fmt.Errorf("load tls-cert and tls-key: %w", err)
 	}
 	l, err := net.Listen("tcp", s.cfg.Listen.String())
 	if err != nil {
 		return nil, err
 	}
+	var ctx context.Context
+	ctx, s.stopCertificate = context.WithCancel(context.Background())
+	s.running.Go(func() { certificate.follow(ctx, certificatePeriod, s.log) })
 	return tls.NewListener(l, &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		NextProtos:   []string{"h2", "http/1.1"},
-		MinVersion:   tls.VersionTLS12,
+		GetCertificate: certificate.get,
+		NextProtos:     []string{"h2", "http/1.1"},
+		MinVersion:     tls.VersionTLS12,
 	}), nil
 }
 
 // stopGateway lets requests end for the shutdown time-out. What takes longer is
 // cut, which is what was configured and no error.
 func (s *server) stopGateway() error {
+	if s.stopCertificate != nil {
+		s.stopCertificate()
+	}
 	if s.gateway == nil {
 		return nil
 	}

@@ -233,6 +233,7 @@ func TestRefusals(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	const app, other = "https://app.example", "https://other.example"
+	subdomains := []string{"https://*.app.example"}
 	preflight := []string{"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "last-event-id"}
 	for _, tc := range []struct {
 		name        string
@@ -244,6 +245,13 @@ func TestCORS(t *testing.T) {
 		{"named", []string{app}, app, app, "true"},
 		{"not named", []string{app}, other, "", ""},
 		{"any", []string{"*"}, other, "*", ""},
+		{"a subdomain", subdomains, "https://a-1.b.app.example", "https://a-1.b.app.example", "true"},
+		{"not the domain itself", subdomains, app, "", ""},
+		{"not another one that ends like it", subdomains, "https://evilapp.example", "", ""},
+		{"not one that has it before the end", subdomains, "https://evil.example/.app.example", "", ""},
+		{"not one of another scheme", subdomains, "http://a.app.example", "", ""},
+		{"not one of another port", subdomains, "https://a.app.example:8443", "", ""},
+		{"not null", subdomains, "null", "", ""},
 		{"none configured", nil, app, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

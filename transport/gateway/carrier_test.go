@@ -312,3 +312,20 @@ func TestStream_ShutdownUnread(t *testing.T) {
 	}
 	r.stop() // fails the test when it takes too long
 }
+
+// An ingress may speak HTTP/2 to a pod without TLS.
+func TestStream_H2C(t *testing.T) {
+	r := newRig(t)
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	r.http = &http.Client{Transport: &http.Transport{Protocols: &protocols}}
+	s := r.subscribe("subject=events.a")
+	s.primed()
+	if s.res.ProtoMajor != 2 {
+		t.Errorf("over %s", s.res.Proto)
+	}
+	r.publish("events.a", "1")
+	if got := s.read(1); got[0] != "1" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -24,17 +25,44 @@ func (s *Server) cors() []echo.MiddlewareFunc {
 	if len(s.opts.CORSOrigins) == 0 {
 		return nil
 	}
-	return []echo.MiddlewareFunc{middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins: s.opts.CORSOrigins,
+	config := middleware.CORSConfig{
 		AllowMethods: []string{http.MethodGet, http.MethodPost},
 		AllowHeaders: []string{
 			headerLastEventID, echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderCacheControl,
 			headerEvent, headerEnd, headerIdempotency,
 		},
-		ExposeHeaders:    []string{echo.HeaderRetryAfter, echo.HeaderLocation},
-		AllowCredentials: !slices.Contains(s.opts.CORSOrigins, anyOrigin),
-		MaxAge:           600,
-	})}
+		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation},
+		MaxAge:        600,
+	}
+	if slices.Contains(s.opts.CORSOrigins, anyOrigin) {
+		config.AllowOrigins = []string{anyOrigin}
+	} else {
+		config.AllowCredentials = true
+		config.AllowOriginFunc = func(origin string) (bool, error) { return s.allowsOrigin(origin), nil }
+	}
+	return []echo.MiddlewareFunc{middleware.CORSWithConfig(config)}
+}
+
+// allowsOrigin reports whether the origin is among those configured, or of a subdomain
+// that one of them stands for: https://*.example.com.
+func (s *Server) allowsOrigin(origin string) bool {
+	return slices.ContainsFunc(s.opts.CORSOrigins, func(allowed string) bool {
+		before, after, wildcard := strings.Cut(allowed, "*")
+		if !wildcard {
+			return origin == allowed
+		}
+		rest, ok := strings.CutPrefix(origin, before)
+		subdomain, found := strings.CutSuffix(rest, after)
+		return ok && found && subdomain != "" && isHostname(subdomain)
+	})
+}
+
+// isHostname reports whether the text can stand before a domain, and nowhere else in
+// a URL.
+func isHostname(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.')
+	})
 }
 
 // guardOrigins refuses what a browser sends across origins unasked: a page
@@ -45,11 +73,6 @@ func (s *Server) guardOrigins(next http.Handler) http.Handler {
 		return next
 	}
 	guard := http.NewCrossOriginProtection()
-	for _, origin := range s.opts.CORSOrigins {
-		if err := guard.AddTrustedOrigin(origin); err != nil {
-			s.opts.Logger.Error("origin is not trusted", "origin", origin, "err", err)
-		}
-	}
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem{
 			Type:   "about:blank",
@@ -58,5 +81,12 @@ func (s *Server) guardOrigins(next http.Handler) http.Handler {
 			Detail: "a page of origin " + r.Header.Get(echo.HeaderOrigin) + " may not send this: the origin is not among cors-origins",
 		})
 	}))
-	return guard.Handler(next)
+	guarded := guard.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.allowsOrigin(r.Header.Get(echo.HeaderOrigin)) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
 }

@@ -62,8 +62,8 @@ type Options struct {
 	// TicketTTL is how long a ticket opens streams. Default: 5 min.
 	TicketTTL time.Duration
 	// CORSOrigins are the origins whose pages may use the API: exact
-	// (https://app.example), or * for any, without credentials. Default: none but
-	// the gateway's own.
+	// (https://app.example), of every subdomain (https://*.app.example), or * for any,
+	// without credentials. Default: none but the gateway's own.
 	CORSOrigins []string
 	// Logger gets one record for each failure. Default: slog.Default().
 	Logger *slog.Logger
@@ -159,7 +159,12 @@ func New(opts Options) *Server {
 	e.HTTPErrorHandler = s.handleError
 	e.IPExtractor = extractAddress(s.opts.TrustedProxies)
 	s.routes(e)
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // which an ingress may speak to a pod
 	s.http = &http.Server{
+		Protocols:         &protocols,
 		Handler:           s.guardOrigins(e),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,

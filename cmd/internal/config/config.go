@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 //	doc      one sentence or two
 type Config struct {
 	Listen  Address `name:"listen" default:"127.0.0.1:8080" doc:"Address on which the gateway serves HTTP. Port 0 takes a free one."`
-	TLSCert File    `name:"tls-cert" default:"" doc:"Certificate (PEM, with its chain) to serve HTTPS with, and so HTTP/2; needs tls-key. A browser has six connections at most to an origin over HTTP/1.1, and one for all streams over HTTP/2. Read at the start."`
+	TLSCert File    `name:"tls-cert" default:"" doc:"Certificate (PEM, with its chain) to serve HTTPS with, and so HTTP/2; needs tls-key. A browser has six connections at most to an origin over HTTP/1.1, and one for all streams over HTTP/2. Both files are looked at every 10 s, and taken over when they have changed."`
 	TLSKey  File    `name:"tls-key" default:"" doc:"Private key (PEM) of tls-cert."`
 	DataDir string  `name:"data-dir" default:"./data" allowed:"a folder; made when missing" doc:"Where the ring file and the embedded NATS server's streams are kept."`
 
@@ -92,6 +93,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%s: only one of them can be set", strings.Join(c.keySettings(), " and "))
 	case len(c.keySettings()) == 0 && c.ofTokens() != "":
 		return fmt.Errorf("%s is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url", c.ofTokens())
+	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
+		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
 	case c.Embedded() && c.NATSCreds != "":
 		return errors.New("nats-creds is set without nats-url: it is for an external NATS server")
 	case c.Embedded() && (c.NATSTLSCA != "" || c.NATSTLSCert != ""):

@@ -174,6 +174,8 @@ func TestLoad_Values(t *testing.T) {
 		{"format", "log-format: json", nil, nil, func(l *config.Loaded) any { return l.LogFormat }, config.FormatJSON},
 		{"origins", "cors-origins: [https://a.example, 'http://b.example:8080']", nil, nil,
 			func(l *config.Loaded) any { return l.CORSOrigins }, config.Origins{"https://a.example", "http://b.example:8080"}},
+		{"origins/subdomains", "cors-origins: https://*.a.example", nil, nil,
+			func(l *config.Loaded) any { return l.CORSOrigins }, config.Origins{"https://*.a.example"}},
 		{"URLs", "", []string{"RINGCAST_NATS_URL=nats://a:4222, tls://b"}, nil,
 			func(l *config.Loaded) any { return l.NATSURL.Reveal() }, "nats://a:4222,tls://b"},
 		{"file", "", nil, []string{"--nats-url=tls://a", "--nats-tls-ca", readable},
@@ -208,7 +210,7 @@ func TestLoad_Errors(t *testing.T) {
 		natsURL  = "allowed is nats://host:port, also tls://, ws://, wss://; several separated by commas"
 		readable = "allowed is a file that can be read"
 		rule     = "allowed is subscribe, publish or admin, a space, and a NATS subject"
-		origins  = "allowed is origins such as https://example.com, or *"
+		origins  = "allowed is origins such as https://example.com, https://*.example.com for its subdomains, or *"
 	)
 	tests := []struct {
 		name      string
@@ -266,6 +268,7 @@ func TestLoad_Errors(t *testing.T) {
 		{"ticket-key-file/short", "", nil, []string{"--ticket-key-file=/dev/null"}, `--ticket-key-file "/dev/null" has 0 bytes in it, which are too few: ` + key},
 		{"ticket-ttl/large", "", nil, []string{"--ticket-ttl=25h"}, `--ticket-ttl "25h" is too large: ` + duration + ", from 1s to 24h"},
 		{"cors-origins/path", "", nil, []string{"--cors-origins=https://a.example/"}, `--cors-origins "https://a.example/" contains "https://a.example/", which is not an origin: ` + origins},
+		{"cors-origins/wildcard", "", nil, []string{"--cors-origins=https://a.*.example"}, `--cors-origins "https://a.*.example" contains "https://a.*.example", which is not an origin: ` + origins},
 		{"cors-origins/no scheme", "cors-origins: [a.example]", nil, nil, `FILE: cors-origins "a.example" contains "a.example", which is not an origin: ` + origins},
 		{"max-subjects/large", "", nil, []string{"--max-subjects=1001"}, `--max-subjects "1001" is too large: allowed is a whole number, from 1 to 1000`},
 		{"trusted-proxies/name", "", nil, []string{"--trusted-proxies=10.0.0.0/8,proxy.example"}, `--trusted-proxies "10.0.0.0/8,proxy.example" contains "proxy.example", which is neither an address nor a range: allowed is addresses and ranges such as 10.0.0.0/8, 192.0.2.1`},
@@ -282,6 +285,8 @@ func TestLoad_Errors(t *testing.T) {
 
 		{"together/two kinds of keys", "", nil, []string{"--jwt-public-key-file=config.go", "--jwks-url=https://a"},
 			"configuration: jwt-public-key-file and jwks-url: only one of them can be set"},
+		{"together/a cookie for every origin", "", nil, []string{"--jwks-url=https://a", "--token-cookie=session", "--cors-origins=*"},
+			"configuration: token-cookie is set with cors-origins *: any page could publish with its reader's cookie"},
 		{"together/a rule without keys", "", nil, []string{"--rule=subscribe events.{sub}"},
 			"configuration: rule is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url"},
 		{"together/certificate of HTTPS without key", "", nil, []string{"--tls-cert=config.go"},

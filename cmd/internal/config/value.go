@@ -209,7 +209,9 @@ func (s *Subjects) UnmarshalText(b []byte) error {
 // Origins are web origins (https://html.spec.whatwg.org/#origin), or "*".
 type Origins []string
 
-func (Origins) allowed() string { return "origins such as https://example.com, or *" }
+func (Origins) allowed() string {
+	return "origins such as https://example.com, https://*.example.com for its subdomains, or *"
+}
 
 // UnmarshalText reads a comma-separated list of origins. A browser sends an
 // origin without a path and without a trailing slash, and it is compared as a
@@ -220,8 +222,9 @@ func (o *Origins) UnmarshalText(b []byte) error {
 		if origin == "*" {
 			continue
 		}
-		u, err := url.Parse(origin)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		exact := strings.Replace(origin, "://*.", "://", 1)
+		u, err := url.Parse(exact)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Contains(u.Host, "*") || u.Scheme+"://"+u.Host != exact {
 			return fmt.Errorf("contains %q, which is not an origin", origin)
 		}
 	}
