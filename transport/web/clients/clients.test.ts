@@ -25,7 +25,12 @@ let props: Props;
 
 beforeAll(async () => {
 	modules = await ModuleServer.start(PACKAGES);
-	const startGateway = () => Ringcast.serve(`--cors-origins=${modules.origin}`, "--heartbeat=1s");
+	const startGateway = () =>
+		Ringcast.serve(
+			`--cors-origins=${modules.origin}`,
+			"--heartbeat=1s",
+			"--anonymous=subscribe events.clients.>,publish events.clients.>", // no other without a token
+		);
 	const [ringcast, other] = await Promise.all([startGateway(), startGateway()]);
 	props = { ringcast, other, startGateway };
 	browser = await launch();

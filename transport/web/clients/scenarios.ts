@@ -126,8 +126,7 @@ async function comeBack(stage: Stage, session: Session): Promise<Outcome> {
 const unauthorized: Scenario = {
 	name: "401",
 	expected: { events: [], emptyMessages: false, afterwards: "ends" },
-	applies: ({ posts }) => !posts, // a ticket stands in a URL, which is opened with GET
-	play: (stage) => refuse(stage, { ticket: "forged" }, 401),
+	play: (stage) => refuse(stage, { subject: "events.private" }, 401),
 };
 
 const jsonError: Scenario = {
