@@ -52,6 +52,10 @@ type Options struct {
 	// Logger is told of what needs an operator's eye: a damaged file moved
 	// aside, a full disk. Nil discards it.
 	Logger *slog.Logger
+	// Committed is told of every commit of pending events, by the goroutine that makes
+	// it and with the file locked against others: it must not block. Nil is told
+	// nothing.
+	Committed func(Commit)
 
 	maxFile int              // bbolt's Options.MaxSize; for tests of a full disk
 	now     func() time.Time // for tests of what age means
@@ -71,10 +75,20 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Committed == nil {
+		o.Committed = func(Commit) {}
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
 	return o, nil
+}
+
+// Commit is how writing what was pending to the file went.
+type Commit struct {
+	Events int // that were pending
+	Took   time.Duration
+	Err    error // nil where they were written, or the ring goes on without them
 }
 
 func setDefault[T comparable](field *T, value T) {

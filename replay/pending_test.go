@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -153,4 +154,29 @@ func TestRing_Pending(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestRing_Committed: whoever measures the ring is told of every commit.
+func TestRing_Committed(t *testing.T) {
+	var told []replay.Commit
+	r, err := replay.Open(ringPath(t), replay.Options{WriteInterval: time.Hour, Committed: func(c replay.Commit) { told = append(told, c) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, r, events(1, 3))
+	mustWrite(t, r, nil) // is none
+	mustAppend(t, r, events(4, 5))
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, c := range told {
+		if c.Err != nil || c.Took <= 0 {
+			t.Errorf("%+v", c)
+		}
+		sizes = append(sizes, c.Events)
+	}
+	if !slices.Equal(sizes, []int{3, 2}) {
+		t.Errorf("told of commits of %v events, want 3 and 2", sizes)
+	}
 }

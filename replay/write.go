@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -32,10 +33,12 @@ func (r *Ring) writePending() error {
 	if len(events) == 0 {
 		return nil
 	}
+	start := time.Now()
 	err := r.commit(events)
 	if isDiskFull(err) {
 		err = r.commitInLessSpace(events, err)
 	}
+	r.opts.Committed(Commit{Events: len(events), Took: time.Since(start), Err: err})
 	if err != nil {
 		r.noteDamage(r.store.Load(), err)
 		return fmt.Errorf("write pending events: %w", err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,15 @@ func TestRing_WriteFails(t *testing.T) {
 	path := ringPath(t)
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r := open(t, path, replay.Options{MaxEvents: 800, WriteInterval: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var failed atomic.Int64
+		r := open(t, path, replay.Options{
+			MaxEvents: 800, WriteInterval: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Committed: func(c replay.Commit) {
+				if c.Err != nil {
+					failed.Add(1)
+				}
+			},
+		})
 		batch := events(1, 130)
 		mustWrite(t, r, batch[:10])
 		mend := breakFile(t, r)
@@ -30,6 +39,9 @@ func TestRing_WriteFails(t *testing.T) {
 		synctest.Wait()
 		if n := strings.Count(log.String(), "cannot be written"); n != 1 {
 			t.Errorf("told %d times: %s", n, log.String())
+		}
+		if n := failed.Load(); n < 100 { // one a second
+			t.Errorf("%d commits have failed", n)
 		}
 		if diff := diffEvents(batch[:100], all(t, r)); diff != "" {
 			t.Errorf("while it fails (want, got):\n%s", diff)
