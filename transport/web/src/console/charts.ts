@@ -82,6 +82,9 @@ function sayRate(rate: number | null | undefined): string {
 
 /** "0.02 %": a ring of a million events is next to empty for a while. */
 export function sayPercent(percent: number): string {
+	if (percent > 0 && percent < 0.01) {
+		return "< 0.01 %";
+	}
 	const digits = percent === 0 || percent >= 10 ? 0 : percent >= 1 ? 1 : 2;
 	return `${percent.toFixed(digits)} %`;
 }

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { type Filter, filterOfQuery, parseSubjects, parseTypes, queryOfFilter } from "./filter.ts";
+import {
+	exampleOf,
+	type Filter,
+	filterOfQuery,
+	parseSubjects,
+	parseTypes,
+	queryOfFilter,
+} from "./filter.ts";
 
 test("subjects are told apart by white space and commas", () => {
 	expect(parseSubjects(" events.a, events.b.>\tevents.*  events.a ")).toEqual([
@@ -25,4 +32,14 @@ test.each<Filter>([
 
 test("the query of the default is empty", () => {
 	expect(queryOfFilter({ subjects: [], types: [], from: "now" })).toBe("");
+});
+
+test.each([
+	["events.>", "events.hello"],
+	["events.*.paid.*", "events.x.paid.x"],
+	["*.*.>", "x.x.hello"],
+	["events.a>b*", "events.a>b*"],
+	[">", "hello"],
+])("%s matches %s", (pattern, subject) => {
+	expect(exampleOf(pattern)).toBe(subject);
 });

@@ -45,6 +45,11 @@ export function queryOfFilter(filter: Filter): string {
 	return text === "" ? "" : `?${text}`;
 }
 
+/** A subject that a pattern matches, to show how one publishes to it. */
+export function exampleOf(pattern: string): string {
+	return pattern.replace(/(^|\.)\*(?=\.|$)/g, "$1x").replace(/(^|\.)>$/, "$1hello");
+}
+
 function unique(parts: readonly string[]): string[] {
 	return [...new Set(parts.filter((part) => part !== ""))];
 }

@@ -7,11 +7,11 @@ import { Backlog, type Row, Tape } from "./tape.ts";
 const SHOWN = { rows: 500, size: 16 << 20 };
 const WAITING = { rows: 5_000, size: 16 << 20 };
 
-/** What a reason means, for the table (PROTOCOL.md, "Gaps"). */
-const REASONS: Readonly<Record<string, string>> = {
-	expired: "the events after it have left every store",
-	reset: "the stream was replaced or rewound, or the id is another one's",
-	unknown: "the id cannot be read",
+/** What the reasons of a gap say of the id that was asked for (PROTOCOL.md, "Gaps"). */
+const REASONS: Readonly<Record<string, (id: string) => string>> = {
+	expired: (id) => `events after ${id} are gone from every store`,
+	reset: (id) => `${id} is not of this stream, which was replaced or rewound`,
+	unknown: (id) => `${id} cannot be read as an id`,
 };
 
 /**
@@ -137,8 +137,8 @@ export class Follower {
 	}
 
 	private noteGap({ reason, requested, oldest }: Gap): void {
-		const why = REASONS[reason] ?? reason;
-		const text = `Gap after ${requested}: ${why} (${reason}). The oldest event held is ${oldest}.`;
+		const why = REASONS[reason]?.(requested) ?? `after ${requested}`;
+		const text = `Gap: ${why} (${reason}). The oldest event held is ${oldest}.`;
 		this.add({ kind: "gap", key: this.nextKey++, time: Date.now(), text });
 	}
 

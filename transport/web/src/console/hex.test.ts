@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { hex, hexDump } from "./hex.ts";
 
-test("a dump as hexdump -C has it", () => {
+test("a dump", () => {
 	const bytes = new TextEncoder().encode("\x00\x01 Hello, Wörld!\n~");
 	expect(hexDump(bytes)).toBe(
 		[
-			"00000000  00 01 20 48 65 6c 6c 6f  2c 20 57 c3 b6 72 6c 64  |.. Hello, W..rld|",
-			"00000010  21 0a 7e                                          |!.~|",
+			"0000  00 01 20 48 65 6c 6c 6f  .. Hello",
+			"0008  2c 20 57 c3 b6 72 6c 64  , W..rld",
+			"0010  21 0a 7e                 !.~",
 		].join("\n"),
 	);
 	expect(hexDump(new Uint8Array())).toBe("");

@@ -1,14 +1,13 @@
-const BYTES_PER_LINE = 16;
+/** As many as fit into the panel, on a phone too. */
+const BYTES_PER_LINE = 8;
 
-/** Bytes as `hexdump -C` shows them, without its repetitions left out. */
+/** Offsets, bytes and what of them is ASCII, line by line. */
 export function hexDump(bytes: Uint8Array): string {
 	const lines: string[] = [];
 	for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
 		const line = bytes.subarray(at, at + BYTES_PER_LINE);
-		const offset = at.toString(16).padStart(8, "0");
-		const left = hex(line.subarray(0, 8)).padEnd(23);
-		const right = hex(line.subarray(8)).padEnd(23);
-		lines.push(`${offset}  ${left}  ${right}  |${ascii(line)}|`);
+		const offset = at.toString(16).padStart(4, "0");
+		lines.push(`${offset}  ${hex(line).padEnd(3 * BYTES_PER_LINE - 1)}  ${ascii(line)}`);
 	}
 	return lines.join("\n");
 }

@@ -43,29 +43,20 @@ const inspector = new Inspector(
 );
 new PublishForm();
 
+/** What the page's URL asks for: without a subject, everything that the gateway serves. */
+const asked = filterOfQuery(location.search);
+
 /** Paused by scrolling away from the newest rows, and until one scrolls back. */
 let reading = false;
 
 wireButtons();
 wireKeys();
 wireReturn();
-poll(STATUS_EVERY_MS, look);
-begin(filterOfQuery(location.search));
-
-/** Follows what the page's URL says, or else everything that the gateway serves. */
-async function begin(filter: Filter): Promise<void> {
-	form.show(filter);
-	if (filter.subjects.length > 0) {
-		follow(filter);
-		return;
-	}
-	try {
-		const { subjects } = await readStatus();
-		follow({ ...filter, subjects });
-	} catch {
-		form.focus(); // the silence is told elsewhere
-	}
+form.show(asked);
+if (asked.subjects.length > 0) {
+	follow(asked);
 }
+poll(STATUS_EVERY_MS, look);
 
 function follow(filter: Filter): void {
 	reading = false;
@@ -95,6 +86,9 @@ async function look(): Promise<void> {
 		charts.show(status);
 		gatewayView.show(status);
 		frame.request(charts);
+		if (follower.filter === undefined) {
+			follow({ ...asked, subjects: status.subjects });
+		}
 	} catch {
 		gatewayView.noteSilence(Date.now());
 	}

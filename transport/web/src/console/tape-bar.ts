@@ -2,6 +2,7 @@ import { byId, setText } from "../common/dom.ts";
 import { formatCount, plural } from "../common/format.ts";
 import type { View } from "../common/frame.ts";
 import { showRefusal, showState } from "../common/pill.ts";
+import { exampleOf } from "./filter.ts";
 import type { Follower } from "./follower.ts";
 
 /** What stands over the table: how much of what came is in it, and the buttons. */
@@ -20,14 +21,22 @@ export class TapeBar implements View {
 		setText(this.connect, off && !follower.paused ? "Connect" : "Disconnect");
 		this.connect.disabled = follower.filter === undefined;
 		setText(byId("tape-state", HTMLElement), this.say());
-		const empty = follower.tape.length === 0 && !follower.paused;
-		byId("tape-empty", HTMLElement).hidden = !empty;
+		this.renderEmpty();
 		showState(follower.state);
 		if (follower.paused) {
 			byId("status", HTMLElement).dataset["state"] = "paused";
 			setText(byId("status-text", HTMLElement), "Paused");
 		}
 		showRefusal(follower.refusal);
+	}
+
+	/** Says how to get events, where there are none. */
+	private renderEmpty(): void {
+		const { filter, tape, state, paused } = this.follower;
+		byId("tape-empty", HTMLElement).hidden = tape.length > 0 || paused || state === "refused";
+		const example = exampleOf(filter?.subjects[0] ?? "events.>");
+		setText(byId("tape-example", HTMLElement), `ringcast pub ${example} "Hello"`);
+		byId("publish-subject", HTMLInputElement).placeholder = example;
 	}
 
 	private say(): string {
