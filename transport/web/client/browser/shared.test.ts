@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { launch } from "../../testing/browser.ts";
 import { ModuleServer } from "../../testing/modules.ts";
 import { Ringcast } from "../../testing/ringcast.ts";
+import { stream, TestServer } from "../test/server.ts";
 import type { Plan } from "./pages/shared.ts";
 
 const TABS = 10;
@@ -165,7 +166,12 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		await crashed;
 		const after = await publish(subject, 3);
 		await expectSeen(others, [...before, ...after]);
+		const late = await openTab(plan); // finds the others where they are now
+		await expectOpen([late]);
 		await expectStreams(1);
+		const last = await publish(subject, 3);
+		await expectSeen(others, [...before, ...after, ...last]);
+		await expectSeen([late], last);
 	});
 
 	test("the leader is frozen, and wakes up", async () => {
@@ -178,6 +184,25 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		const meanwhile = await publish(subject, 3);
 		await expectSeen(others, [...before, ...meanwhile]);
 		await session.send("Page.setWebLifecycleState", { state: "active" });
+		const after = await publish(subject, 3);
+		await expectSeen(pages, [...before, ...meanwhile, ...after]);
+		await expectStreams(1);
+	});
+
+	test("the leader hangs, with all that it holds, and goes on", async () => {
+		const pages = await openTabs(3, plan);
+		const [leader, ...others] = pages as [Page, ...Page[]];
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		const session = await context.newCDPSession(leader);
+		await session.send("Debugger.enable");
+		const paused = new Promise((resolve) => session.once("Debugger.paused", resolve));
+		await session.send("Debugger.pause");
+		void leader.evaluate(() => 0).catch(() => {}); // runs into the pause
+		await paused;
+		const meanwhile = await publish(subject, 3);
+		await expectSeen(others, [...before, ...meanwhile]);
+		await session.send("Debugger.resume");
 		const after = await publish(subject, 3);
 		await expectSeen(pages, [...before, ...meanwhile, ...after]);
 		await expectStreams(1);
@@ -197,6 +222,72 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		await expectStreams(1);
 	});
 
+	test("a token is renewed by one tab", async () => {
+		const server = await TestServer.start((response, request) => {
+			response.setHeader("Access-Control-Allow-Origin", "*");
+			response.setHeader("Access-Control-Allow-Headers", "authorization");
+			if (request.method === "OPTIONS") {
+				response.end();
+			} else if (request.headers.authorization !== "Bearer good") {
+				response.writeHead(401).end();
+			} else {
+				stream(response, "data: for all\nid: 1\n\n");
+			}
+		});
+		const tab = () => openTab({ ...plan, token: "old" }, server.url);
+		const pages = await Promise.all([tab(), tab(), tab()]);
+		await expectOpen(pages);
+		const refreshed = await Promise.all(pages.map((p) => p.evaluate(() => window.refreshed)));
+		expect(refreshed.sort()).toEqual([0, 0, 1]);
+		const opened = server.requests.filter((r) => r.headers.authorization === "Bearer good");
+		expect(opened).toHaveLength(1);
+	});
+
+	test("a refusal ends every tab's stream", async () => {
+		const tab = () => openTab({ ...plan, subjects: "not.served" });
+		for (const page of await Promise.all([tab(), tab(), tab()])) {
+			await expect
+				.poll(() => page.evaluate(() => window.end), PATIENT)
+				.toMatchObject({ reason: "json", status: 400 });
+		}
+	});
+
+	test("a subject that ends finishes every tab's stream", async () => {
+		const pages = await openTabs(3, plan);
+		await fetch(`${ringcast.url}/v1/publish/${subject}`, {
+			method: "POST",
+			body: "last",
+			headers: { "Ringcast-End": "true" },
+		});
+		await expectSeen(pages, ["last"]);
+		for (const page of pages) {
+			await expect
+				.poll(() => page.evaluate(() => window.end), PATIENT)
+				.toEqual({ reason: "finished" });
+		}
+	});
+
+	test("an id that is none: the tab that has it is told, and then shares", async () => {
+		const [first] = (await openTabs(1, plan)) as [Page];
+		const [lost] = (await openTabs(1, { ...plan, lastEventId: "none" })) as [Page];
+		await expect
+			.poll(() => lost.evaluate(() => window.gaps), PATIENT)
+			.toMatchObject([{ reason: "unknown", requested: "none" }]);
+		await expectSeen([first, lost], await publish(subject, 3));
+		await expectStreams(1);
+		expect(await first.evaluate(() => window.gaps)).toEqual([]);
+	});
+
+	test("reconnect() in one tab makes the connection anew for all", async () => {
+		const pages = await openTabs(3, plan);
+		const before = await publish(subject, 3);
+		await expectSeen(pages, before);
+		await pages[1]?.evaluate(() => window.reconnectStream());
+		const after = await publish(subject, 3);
+		await expectSeen(pages, [...before, ...after]);
+		await expectStreams(1);
+	});
+
 	test("another shareKey, another connection", async () => {
 		const [a] = (await openTabs(1, { ...plan, shareKey: "a" })) as [Page];
 		const [b] = (await openTabs(1, { ...plan, shareKey: "b" })) as [Page];
@@ -204,6 +295,13 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		const data = await publish(subject, 2);
 		await expectSeen([a, b], data);
 	});
+});
+
+test("a worker that cannot be loaded: the tabs share by locks", async () => {
+	const plan: Plan = { way: "broken-worker", subjects: "events.broken" };
+	const pages = await openTabs(3, plan);
+	await expectStreams(1);
+	await expectSeen(pages, await publish("events.broken", 3));
 });
 
 test("without locks and without a worker each tab has its own connection", async () => {

@@ -119,92 +119,92 @@ class Store {
 	/** Of the last render that was committed. */
 	options: Options;
 
-	private url: string | undefined;
-	private stream: ResumableStream | undefined;
+	#url: string | undefined;
+	#stream: ResumableStream | undefined;
 	/** What the view is of. */
-	private key: string;
+	#key: string;
 	/** What React has, and what it gets with the next frame. */
-	private shown: View;
-	private next: View;
+	#shown: View;
+	#next: View;
 	/** The view of a key that no stream was opened for yet. */
-	private blank: { readonly key: string; readonly view: View };
+	#blank: { readonly key: string; readonly view: View };
 	/** The newest events; twice the limit before it is cut, so that an event costs no copy. */
-	private readonly events: StreamEvent[] = [];
-	private readonly listeners = new Set<() => void>();
-	private cancelFrame: (() => void) | undefined;
+	readonly #events: StreamEvent[] = [];
+	readonly #listeners = new Set<() => void>();
+	#cancelFrame: (() => void) | undefined;
 
 	constructor(key: string, options: Options) {
 		this.options = options;
-		this.key = key;
-		this.shown = this.next = blankView(options);
-		this.blank = { key, view: this.shown };
+		this.#key = key;
+		this.#shown = this.#next = blankView(options);
+		this.#blank = { key, view: this.#shown };
 	}
 
 	readonly subscribe = (listener: () => void): (() => void) => {
-		this.listeners.add(listener);
+		this.#listeners.add(listener);
 		return () => {
-			this.listeners.delete(listener);
-			this.publish();
+			this.#listeners.delete(listener);
+			this.#publish();
 		};
 	};
 
 	/** Of a key that is rendered for the first time: what was shown of another is not of it. */
 	snapshot(key: string, options: Options): View {
-		if (key === this.key) {
-			return this.shown;
+		if (key === this.#key) {
+			return this.#shown;
 		}
-		if (this.blank.key !== key) {
-			this.blank = { key, view: blankView(options) };
+		if (this.#blank.key !== key) {
+			this.#blank = { key, view: blankView(options) };
 		}
-		return this.blank.view;
+		return this.#blank.view;
 	}
 
 	open(url: string, key: string): void {
-		if (key !== this.key) {
-			this.shown = this.next = this.snapshot(key, this.options);
-			this.key = key;
-			this.events.length = 0;
+		if (key !== this.#key) {
+			this.#shown = this.#next = this.snapshot(key, this.options);
+			this.#key = key;
+			this.#events.length = 0;
 		}
-		this.url = url;
-		this.change({ status: "connecting", error: undefined, end: undefined });
+		this.#url = url;
+		this.#change({ status: "connecting", error: undefined, end: undefined });
 		const { create = createEventStream } = this.options;
 		const stream: ResumableStream = create(
 			url,
-			this.streamOptions(() => this.stream === stream),
+			this.#streamOptions(() => this.#stream === stream),
 		);
-		this.stream = stream;
+		this.#stream = stream;
 	}
 
 	/** Closes the stream without another call of anything. */
 	leave(): void {
-		const { stream } = this;
-		this.url = this.stream = undefined;
+		const stream = this.#stream;
+		this.#url = this.#stream = undefined;
 		if (stream !== undefined) {
-			this.change({ status: "closed", lastEventId: stream.lastEventId });
+			this.#change({ status: "closed", lastEventId: stream.lastEventId });
 			stream.close();
 		}
 	}
 
-	readonly close = (): void => this.stream?.close();
+	readonly close = (): void => this.#stream?.close();
 
 	readonly reconnect = (): void => {
-		if (this.url === undefined) {
+		if (this.#url === undefined) {
 			return;
 		}
-		if (this.stream?.readyState === CLOSED) {
-			this.change({ lastEventId: this.stream.lastEventId });
-			this.open(this.url, this.key);
+		if (this.#stream?.readyState === CLOSED) {
+			this.#change({ lastEventId: this.#stream.lastEventId });
+			this.open(this.#url, this.#key);
 		} else {
-			this.change({ status: "connecting" });
-			this.stream?.reconnect();
+			this.#change({ status: "connecting" });
+			this.#stream?.reconnect();
 		}
 	};
 
 	/** @param current tells whether the stream is still the component's */
-	private streamOptions(current: () => boolean): EventStreamOptions {
+	#streamOptions(current: () => boolean): EventStreamOptions {
 		const { enabled: _, limit: _l, create: _c, reduce: _r, initial: _i, ...rest } = this.options;
 		const { headers, body, onunauthorized, lastEventId } = rest;
-		const resumed = this.next.lastEventId || lastEventId;
+		const resumed = this.#next.lastEventId || lastEventId;
 		return {
 			...rest,
 			...(resumed !== undefined && { lastEventId: resumed }),
@@ -221,74 +221,74 @@ class Store {
 			}),
 			onopen: (response) => {
 				if (current()) {
-					this.change({ status: "open", error: undefined });
+					this.#change({ status: "open", error: undefined });
 					this.options.onopen?.(response);
 				}
 			},
 			onmessage: (event) => {
 				if (current()) {
-					this.take(event);
+					this.#take(event);
 				}
 			},
 			ongap: (gap) => current() && this.options.ongap?.(gap),
 			onretry: (notice) => {
 				if (current()) {
-					this.change({ status: "connecting" });
+					this.#change({ status: "connecting" });
 					this.options.onretry?.(notice);
 				}
 			},
 			onerror: (error) => {
 				if (current()) {
 					if (error.code !== "listener" && error.code !== "storage") {
-						this.change({ error });
+						this.#change({ error });
 					}
 					this.options.onerror?.(error);
 				}
 			},
 			onclose: (end, error) => {
 				if (current()) {
-					this.change({ status: "closed", end, error: error ?? refusal(end) });
+					this.#change({ status: "closed", end, error: error ?? refusal(end) });
 					this.options.onclose?.(end, error);
 				}
 			},
 		};
 	}
 
-	private take(event: StreamEvent): void {
+	#take(event: StreamEvent): void {
 		const { limit = 100, reduce } = this.options;
-		this.events.push(event);
-		if (this.events.length > 2 * limit) {
-			this.events.splice(0, this.events.length - limit);
+		this.#events.push(event);
+		if (this.#events.length > 2 * limit) {
+			this.#events.splice(0, this.#events.length - limit);
 		}
-		this.change({ lastEvent: event, lastEventId: event.lastEventId });
+		this.#change({ lastEvent: event, lastEventId: event.lastEventId });
 		try {
 			if (reduce !== undefined) {
-				this.change({ state: reduce(this.next.state, event) });
+				this.#change({ state: reduce(this.#next.state, event) });
 			}
 		} finally {
 			this.options.onmessage?.(event);
 		}
 	}
 
-	private change(changed: Partial<View>): void {
-		this.next = { ...this.next, ...changed };
-		if (this.listeners.size === 0) {
-			this.publish();
+	#change(changed: Partial<View>): void {
+		this.#next = { ...this.#next, ...changed };
+		if (this.#listeners.size === 0) {
+			this.#publish();
 		} else {
-			this.cancelFrame ??= onFrame(() => this.publish());
+			this.#cancelFrame ??= onFrame(() => this.#publish());
 		}
 	}
 
-	private publish(): void {
-		this.cancelFrame?.();
-		this.cancelFrame = undefined;
-		if (this.shown === this.next) {
+	#publish(): void {
+		this.#cancelFrame?.();
+		this.#cancelFrame = undefined;
+		if (this.#shown === this.#next) {
 			return;
 		}
 		const { limit = 100 } = this.options;
-		const events = limit > 0 ? this.events.slice(-limit) : [];
-		this.shown = this.next = { ...this.next, events };
-		for (const listener of this.listeners) {
+		const events = limit > 0 ? this.#events.slice(-limit) : [];
+		this.#shown = this.#next = { ...this.#next, events };
+		for (const listener of this.#listeners) {
 			listener();
 		}
 	}

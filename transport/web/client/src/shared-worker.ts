@@ -5,97 +5,99 @@ import type { FromWorker, ToWorker } from "./shared/worker-line.ts";
 
 /** The tabs of one stream. The first that came leads: its requests are made, and no other's. */
 class Party {
-	private readonly relay: Relay;
-	private readonly tabs = new Map<MessagePort, Pulse>();
-	private leader: MessagePort | undefined;
+	readonly #relay: Relay;
+	readonly #tabs = new Map<MessagePort, Pulse>();
+	#leader: MessagePort | undefined;
 	/** Gives up the leader's request, as long as it was not answered. */
-	private request = new AbortController();
+	#request = new AbortController();
+
+	readonly #onempty: () => void;
 
 	/** @param onempty is called when the last tab has left */
-	constructor(private readonly onempty: () => void) {
-		this.relay = new Relay((notice, privately) => this.post(notice, privately));
+	constructor(onempty: () => void) {
+		this.#onempty = onempty;
+
+		this.#relay = new Relay((notice, privately) => this.#post(notice, privately));
 	}
 
 	receive(port: MessagePort, message: ToWorker): void {
 		if (message.kind === "leave") {
-			this.drop(port);
+			this.#drop(port);
 			return;
 		}
-		this.admit(port).heard(); // also one that was taken for dead
+		this.#admit(port).heard(); // also one that was taken for dead
 		switch (message.kind) {
 			case "hello":
 			case "ping":
-				tell(port, this.relay.state());
+				tell(port, this.#relay.state());
 				break;
 			case "join":
-				tell(port, this.relay.state());
-				if (message.seen && !this.relay.busy && this.leader !== undefined) {
-					tell(this.leader, { kind: "hurry" });
+				tell(port, this.#relay.state());
+				if (message.seen && !this.#relay.busy && this.#leader !== undefined) {
+					tell(this.#leader, { kind: "hurry" });
 				}
 				break;
 			case "restart":
-				this.relay.restart();
+				this.#relay.restart();
 				break;
 			case "request":
-				if (port === this.leader) {
-					this.request = new AbortController();
+				if (port === this.#leader) {
+					this.#request = new AbortController();
 					const { url, init, position, idleTimeoutMs } = message.request;
-					void this.relay.open(position, idleTimeoutMs, this.request.signal, (signal) =>
+					void this.#relay.open(position, idleTimeoutMs, this.#request.signal, (signal) =>
 						fetch(url, { ...init, signal }),
 					);
 				}
 				break;
 			case "cancel":
-				if (port === this.leader) {
-					this.request.abort();
+				if (port === this.#leader) {
+					this.#request.abort();
 				}
 				break;
-			case "alive":
-				break;
 		}
-		this.appoint();
+		this.#appoint();
 	}
 
-	private admit(port: MessagePort): Pulse {
-		let pulse = this.tabs.get(port);
+	#admit(port: MessagePort): Pulse {
+		let pulse = this.#tabs.get(port);
 		if (pulse === undefined) {
 			pulse = new Pulse(
 				() => tell(port, { kind: "ping" }),
-				() => this.drop(port), // crashed, or frozen: what is sent would pile up before it
+				() => this.#drop(port), // crashed, or frozen: what is sent would pile up before it
 			);
 			pulse.start();
-			this.tabs.set(port, pulse);
+			this.#tabs.set(port, pulse);
 		}
 		return pulse;
 	}
 
-	private drop(port: MessagePort): void {
-		this.tabs.get(port)?.stop();
-		this.tabs.delete(port);
-		if (this.leader === port) {
-			this.leader = undefined;
-			this.request.abort();
-			this.appoint();
+	#drop(port: MessagePort): void {
+		this.#tabs.get(port)?.stop();
+		this.#tabs.delete(port);
+		if (this.#leader === port) {
+			this.#leader = undefined;
+			this.#request.abort();
+			this.#appoint();
 		}
-		if (this.tabs.size === 0) {
-			this.relay.close();
-			this.onempty();
+		if (this.#tabs.size === 0) {
+			this.#relay.close();
+			this.#onempty();
 		}
 	}
 
-	private appoint(): void {
-		if (this.leader === undefined) {
-			const [first] = this.tabs.keys();
-			this.leader = first;
+	#appoint(): void {
+		if (this.#leader === undefined) {
+			const [first] = this.#tabs.keys();
+			this.#leader = first;
 			if (first !== undefined) {
-				tell(first, { kind: "yours", relay: this.relay.id });
+				tell(first, { kind: "yours", relay: this.#relay.id });
 			}
 		}
 	}
 
-	private post(notice: Notice, privately = false): void {
-		for (const port of this.tabs.keys()) {
-			if (!privately || port === this.leader) {
+	#post(notice: Notice, privately = false): void {
+		for (const port of this.#tabs.keys()) {
+			if (!privately || port === this.#leader) {
 				tell(port, notice);
 			}
 		}

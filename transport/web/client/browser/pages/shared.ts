@@ -1,8 +1,8 @@
 import type { Gap, StreamEnd } from "../../src/index.ts";
-import { createSharedEventStream, type SharedEventStreamOptions } from "../../src/shared/index.ts";
+import { createSharedEventStream, type SharedEventStreamOptions } from "../../src/shared.ts";
 
 export interface Plan {
-	readonly way: "worker" | "locks" | "none";
+	readonly way: "worker" | "broken-worker" | "locks" | "none";
 	readonly subjects: string;
 	readonly from?: string;
 	readonly lastEventId?: string;
@@ -72,6 +72,7 @@ window.share = (url, { way, token, ...plan }) => {
 					type: "module",
 				}),
 		}),
+		...(way === "broken-worker" && { worker: () => new SharedWorker("/no/such/worker.js") }),
 	};
 	const stream = createSharedEventStream(url, options);
 	window.state = () => stream.readyState;

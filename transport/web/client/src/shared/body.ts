@@ -23,133 +23,130 @@ export interface Source {
  */
 export class SharedBody {
 	readonly stream: ReadableStream<Uint8Array>;
-	private controller!: ReadableStreamDefaultController<Uint8Array>;
-	private readonly encoder = new TextEncoder();
+	#controller!: ReadableStreamDefaultController<Uint8Array>;
+	readonly #encoder = new TextEncoder();
 	/** Whether it has its place in the shared stream. */
-	private joined = false;
+	#joined = false;
 	/** The tab's own connection, until it has met the shared one. */
-	private own: ReadableStreamDefaultReader<Uint8Array> | undefined;
-	private readonly decoder = new BodyDecoder((ms) => this.write(`retry: ${ms}\n`));
+	#own: ReadableStreamDefaultReader<Uint8Array> | undefined;
+	readonly #decoder = new BodyDecoder((ms) => this.#write(`retry: ${ms}\n`));
 	/** This body has more than the shared stream, which is yet to come here. */
-	private ahead = false;
+	#ahead = false;
 	/** Too much is waiting: what follows is asked for anew. */
-	private behind = false;
-	private over = false;
+	#behind = false;
+	#over = false;
 
-	/**
-	 * @param position what the tab has had
-	 * @param retry what the shared stream said last in `retry:`
-	 */
-	constructor(
-		private readonly source: Source,
-		private position: string,
-		retry: number | undefined,
-	) {
+	readonly #source: Source;
+	#position: string;
+
+	/** @param position what the tab has had */
+	constructor(source: Source, position: string) {
+		this.#source = source;
+		this.#position = position;
 		this.stream = new ReadableStream<Uint8Array>(
 			{
 				start: (controller) => {
-					this.controller = controller;
+					this.#controller = controller;
 				},
-				pull: () => this.pull(),
-				cancel: () => this.end(),
+				pull: () => this.#pull(),
+				cancel: () => this.#end(),
 			},
 			new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
 		);
-		this.write(retry === undefined ? "" : `retry: ${retry}\n`);
 	}
 
 	/** Takes its place in the shared stream; false where the log does not tell what comes next. */
 	join(): boolean {
-		const entries = this.source.log?.since(this.position);
-		if (entries === undefined || this.source.log === undefined) {
+		const { log } = this.#source;
+		const entries = log?.since(this.#position);
+		if (entries === undefined) {
 			return false;
 		}
-		const { position } = this.source.log;
-		this.joined = true;
-		this.leaveOwn();
-		this.write(entries.map(({ text }) => text).join(""));
-		this.position = entries.at(-1)?.id ?? this.position;
-		this.ahead = this.position !== position;
+		this.#joined = true;
+		this.#leaveOwn();
+		this.#write(entries.map(({ text }) => text).join(""));
+		this.#position = entries.at(-1)?.id ?? this.#position;
+		this.#ahead = this.#position !== log?.position;
 		return true;
 	}
 
 	/** Begins where the shared stream is, as a client without an id does. */
 	joinNow(log: Log): void {
-		this.joined = true;
-		this.position = log.position;
-		this.write(this.position && `id: ${this.position}\n\n`);
+		this.#joined = true;
+		this.#position = log.position;
+		this.#write(this.#position && `id: ${this.#position}\n\n`);
 	}
 
 	/** Reads a connection of its own until the two meet. */
 	catchUp(response: Response): void {
-		this.own = response.body?.getReader();
-		if (this.joined || this.over) {
-			this.leaveOwn();
+		this.#own = response.body?.getReader();
+		if (this.#joined || this.#over) {
+			this.#leaveOwn();
 		}
 	}
 
 	/** What the shared stream gave; the log has it already. */
-	push(entries: readonly Entry[], retry?: number): void {
-		if (!this.joined) {
+	push(entries: readonly Entry[]): void {
+		if (!this.#joined) {
 			this.join();
 			return;
 		}
-		let text = retry === undefined ? "" : `retry: ${retry}\n`;
+		let text = "";
 		for (const entry of entries) {
-			if (this.isNews(entry)) {
+			if (this.#isNews(entry)) {
 				text += entry.text;
-				this.position = entry.id;
+				this.#position = entry.id;
 			}
 		}
-		this.write(text || ALIVE);
+		this.#write(text || ALIVE);
 	}
 
 	/** The shared stream is lost, which is no matter to one that has a connection of its own. */
 	lost(error?: Error): void {
-		if (this.joined) {
+		if (this.#joined) {
 			this.finish(error);
 		}
 	}
 
 	finish(error?: unknown): void {
-		if (this.over) {
+		if (this.#over) {
 			return;
 		}
-		this.end();
+		this.#end();
 		if (error === undefined) {
-			this.controller.close();
+			this.#controller.close();
 		} else {
-			this.controller.error(error);
+			this.#controller.error(error);
 		}
 	}
 
-	private end(): void {
-		this.over = true;
-		this.leaveOwn();
+	#end(): void {
+		this.#over = true;
+		this.#leaveOwn();
 	}
 
-	private leaveOwn(): void {
-		void this.own?.cancel().catch(() => {}); // of a connection that was lost
-		this.own = undefined;
+	#leaveOwn(): void {
+		void this.#own?.cancel().catch(() => {}); // of a connection that was lost
+		this.#own = undefined;
 	}
 
-	private async pull(): Promise<void> {
-		const { own } = this;
-		if (this.behind) {
-			this.source.resync();
+	async #pull(): Promise<void> {
+		const own = this.#own;
+		if (this.#behind) {
+			this.#source.resync();
 		}
 		try {
 			const chunk = await own?.read();
-			if (own !== this.own || chunk === undefined) {
+			if (own !== this.#own || chunk === undefined) {
 				return;
 			}
 			if (chunk.done) {
 				this.finish();
 				return;
 			}
-			const entries = entriesOf(this.decoder.decode(chunk.value), this.position);
-			this.position = entries.at(-1)?.id ?? this.position;
-			this.write(entries.map(({ text }) => text).join("") || ALIVE);
+			const entries = entriesOf(this.#decoder.decode(chunk.value), this.#position);
+			this.#position = entries.at(-1)?.id ?? this.#position;
+			this.#write(entries.map(({ text }) => text).join("") || ALIVE);
 			this.join();
 		} catch (error) {
 			this.finish(error);
@@ -157,25 +154,22 @@ export class SharedBody {
 	}
 
 	/** Whether this body has not had it, from a stream that was ahead of the shared one. */
-	private isNews({ id }: Entry): boolean {
-		if (!this.ahead || this.behind) {
-			return !this.behind;
-		}
-		const newer = order(id, this.position);
+	#isNews({ id }: Entry): boolean {
+		const newer = this.#ahead ? order(id, this.#position) : 1;
 		if (newer === undefined) {
-			this.behind = true; // the shared stream was replaced on its way here
-			this.source.resync();
+			this.#behind = true; // the shared stream was replaced on its way here
+			this.#source.resync();
 			return false;
 		}
-		this.ahead = newer < 0;
+		this.#ahead = newer < 0;
 		return newer > 0;
 	}
 
-	private write(text: string): void {
-		if (this.over || this.behind || text === "") {
+	#write(text: string): void {
+		if (this.#over || this.#behind || text === "") {
 			return;
 		}
-		this.controller.enqueue(this.encoder.encode(text));
-		this.behind = (this.controller.desiredSize ?? 0) < -MOST_WAITING_BYTES;
+		this.#controller.enqueue(this.#encoder.encode(text));
+		this.#behind = (this.#controller.desiredSize ?? 0) < -MOST_WAITING_BYTES;
 	}
 }

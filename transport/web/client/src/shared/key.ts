@@ -1,4 +1,4 @@
-import type { SharedEventStreamOptions } from "./index.ts";
+import type { SharedEventStreamOptions } from "../shared.ts";
 
 /**
  * What tabs must have in common to share: all that makes the server's answer another one. Of
@@ -11,23 +11,19 @@ export function keyOf(url: string, options: SharedEventStreamOptions): string | 
 	if (!known && (typeof body !== "function" || shareKey === undefined)) {
 		return undefined;
 	}
-	const list = typeof subjects === "string" ? [subjects] : subjects;
-	const fixed = typeof headers === "function" ? undefined : [...new Headers(headers)];
-	const asked = [url, list, from, method, typeof body === "function" ? "" : body];
+	const fixed = typeof headers === "function" ? "" : [...new Headers(headers)];
+	const asked = [url, [subjects].flat(), from, method, body]; // JSON has no functions
 	return JSON.stringify([...asked, fixed, credentials, shareKey]);
 }
 
 /** Whether a client without an id begins with what comes next, and not with something held. */
 export function startsNow(url: string, { from, body }: SharedEventStreamOptions): boolean {
-	const query = new URL(url).searchParams;
-	const parameters: Record<string, unknown> = isPlain(body) ? { ...body } : {};
-	const asked = parameters["from"] ?? from ?? query.get("from") ?? "now";
-	const position =
-		parameters["last_event_id"] ?? query.get("last_event_id") ?? query.get("lastEventId");
-	return asked === "now" && position == null && typeof body !== "function";
+	const query = Object.fromEntries(new URL(url).searchParams);
+	const asked: Record<string, unknown> = { ...query, ...(isPlain(body) && body) };
+	const begin = asked["last_event_id"] ?? asked["lastEventId"] ?? asked["from"] ?? from ?? "now";
+	return begin === "now" && typeof body !== "function";
 }
 
 function isPlain(value: unknown): value is object {
-	const prototype = typeof value === "object" && value !== null && Object.getPrototypeOf(value);
-	return prototype === Object.prototype || prototype === null || Array.isArray(value);
+	return /^\[object (Object|Array)]$/.test(Object.prototype.toString.call(value));
 }

@@ -15,147 +15,151 @@ type Message = { readonly call: Call } | { readonly notice: Notice };
  */
 export class LocksLine implements Line {
 	/** Of the lock and the channel. */
-	private name = "";
-	private channel: BroadcastChannel | undefined;
-	private relay: Relay | undefined;
+	#name = "";
+	#channel: BroadcastChannel | undefined;
+	#relay: Relay | undefined;
 	/** Takes the tab out of the line for the lock. */
-	private queued = new AbortController();
-	private release: (() => void) | undefined;
-	private readonly pulse = new Pulse(
+	#queued = new AbortController();
+	#release: (() => void) | undefined;
+	readonly #pulse = new Pulse(
 		() => this.call({ kind: "ping" }),
-		() => this.queue({ steal: true }),
+		() => this.#queue({ steal: true }),
 	);
 
-	constructor(
-		private readonly key: string,
-		private readonly tab: Tab,
-		private readonly fetch: typeof globalThis.fetch,
-	) {}
+	readonly #key: string;
+	readonly #tab: Tab;
+	readonly #fetch: typeof globalThis.fetch;
+
+	constructor(key: string, tab: Tab, fetch: typeof globalThis.fetch) {
+		this.#key = key;
+		this.#tab = tab;
+		this.#fetch = fetch;
+	}
 
 	get leads(): boolean {
-		return this.relay !== undefined;
+		return this.#relay !== undefined;
 	}
 
 	start(): void {
 		this.leave();
-		this.queued = new AbortController();
-		void this.enter(this.queued.signal);
+		this.#queued = new AbortController();
+		void this.#enter(this.#queued.signal);
 	}
 
 	call(call: Call): void {
-		if (this.relay !== undefined) {
-			this.answer(this.relay, call);
+		if (this.#relay !== undefined) {
+			this.#answer(this.#relay, call);
 		} else {
-			this.send({ call });
+			this.#send({ call });
 		}
 	}
 
 	open({ url, init, position, idleTimeoutMs }: PlainRequest, signal: AbortSignal): void {
-		const { fetch } = this;
-		void this.relay?.open(position, idleTimeoutMs, signal, (signal) =>
+		const fetch = this.#fetch;
+		void this.#relay?.open(position, idleTimeoutMs, signal, (signal) =>
 			fetch(url, { ...init, signal }),
 		);
 	}
 
 	leave(): void {
-		this.pulse.stop();
-		this.queued.abort();
-		if (this.relay !== undefined) {
-			this.send({ notice: { kind: "bye", relay: this.relay.id } });
+		this.#pulse.stop();
+		this.#queued.abort();
+		if (this.#relay !== undefined) {
+			this.#send({ notice: { kind: "bye", relay: this.#relay.id } });
 		}
-		this.stepDown();
-		this.channel?.close();
-		this.channel = undefined;
+		this.#stepDown();
+		this.#channel?.close();
+		this.#channel = undefined;
 	}
 
-	private async enter(signal: AbortSignal): Promise<void> {
-		this.name = `ringcast:${VERSION}:${await digest(this.key)}`;
+	async #enter(signal: AbortSignal): Promise<void> {
+		this.#name = `ringcast:${VERSION}:${await digest(this.#key)}`;
 		if (signal.aborted) {
 			return;
 		}
-		this.channel = new BroadcastChannel(this.name);
-		this.channel.onmessage = ({ data }: MessageEvent<Message>) => this.receive(data);
-		this.queue();
+		this.#channel = new BroadcastChannel(this.#name);
+		this.#channel.onmessage = ({ data }: MessageEvent<Message>) => this.#receive(data);
+		this.#queue();
 		this.call({ kind: "join", seen: isSeen() });
-		this.pulse.start();
+		this.#pulse.start();
 	}
 
 	/** Stands in line for the lock, or takes it from a leader that is silent. */
-	private queue(how: { steal?: true } = {}): void {
-		this.queued.abort();
+	#queue(how: { steal?: true } = {}): void {
+		this.#queued.abort();
 		const queued = new AbortController();
-		this.queued = queued;
+		this.#queued = queued;
 		const options = how.steal ? how : { signal: queued.signal }; // the two exclude each other
-		const lead = () => (queued.signal.aborted ? undefined : this.lead());
-		navigator.locks.request(this.name, options, lead).catch(() => {
+		const lead = () => (queued.signal.aborted ? undefined : this.#lead());
+		navigator.locks.request(this.#name, options, lead).catch(() => {
 			// By leave(), which wants no more; else a tab took the lock from this one.
 			if (!queued.signal.aborted) {
-				this.stepDown();
-				this.queue();
-				this.pulse.start();
+				this.#stepDown();
+				this.#queue();
+				this.#pulse.start();
 			}
 		});
 	}
 
 	/** Holds the lock until the promise is settled. */
-	private lead(): Promise<void> {
-		this.pulse.stop();
+	#lead(): Promise<void> {
+		this.#pulse.stop();
 		const relay = new Relay((notice, privately) => {
 			if (!privately) {
-				this.send({ notice });
+				this.#send({ notice });
 			}
-			this.tab.receive(notice);
+			this.#tab.receive(notice);
 		});
-		this.relay = relay;
-		this.send({ notice: { kind: "lead", relay: relay.id } });
-		this.tab.lead(relay.id);
+		this.#relay = relay;
+		this.#send({ notice: { kind: "lead", relay: relay.id } });
+		this.#tab.lead(relay.id);
 		return new Promise((resolve) => {
-			this.release = resolve;
+			this.#release = resolve;
 		});
 	}
 
-	private stepDown(): void {
-		this.relay?.close();
-		this.relay = undefined;
-		this.release?.();
-		this.release = undefined;
+	#stepDown(): void {
+		this.#relay?.close();
+		this.#relay = undefined;
+		this.#release?.();
+		this.#release = undefined;
 	}
 
-	private receive(message: Message): void {
+	#receive(message: Message): void {
 		if ("call" in message) {
-			if (this.relay !== undefined) {
-				this.answer(this.relay, message.call);
+			if (this.#relay !== undefined) {
+				this.#answer(this.#relay, message.call);
 			}
 			return;
 		}
-		this.pulse.heard();
+		this.#pulse.heard();
 		if (message.notice.kind === "lead") {
-			this.relay?.close(); // the lock was taken from this tab, which is yet to be told
-			this.relay = undefined;
+			this.#relay?.close(); // the lock was taken from this tab, which is yet to be told
+			this.#relay = undefined;
 		}
-		if (this.relay === undefined) {
-			this.tab.receive(message.notice);
+		if (this.#relay === undefined) {
+			this.#tab.receive(message.notice);
 		}
 	}
 
-	private answer(relay: Relay, call: Call): void {
+	#answer(relay: Relay, call: Call): void {
 		if (call.kind === "restart") {
 			relay.restart();
 			return;
 		}
-		this.send({ notice: relay.state() });
+		this.#send({ notice: relay.state() });
 		if (call.kind === "join" && call.seen && !relay.busy) {
-			this.tab.hurry();
+			this.#tab.hurry();
 		}
 	}
 
-	private send(message: Message): void {
-		this.channel?.postMessage(message);
+	#send(message: Message): void {
+		this.#channel?.postMessage(message);
 	}
 }
 
 /** What names a lock can be read by every page of the origin: no secret of the key is in it. */
 async function digest(key: string): Promise<string> {
-	const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
-	return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+	const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
+	return btoa(String.fromCharCode(...new Uint8Array(hash)));
 }

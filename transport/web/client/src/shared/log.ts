@@ -33,24 +33,28 @@ const MOST_CHARS = 1_000_000;
 
 /** The newest blocks of the shared stream, in each tab. */
 export class Log {
-	private readonly entries: Entry[] = [];
-	private chars = 0;
+	readonly #entries: Entry[] = [];
+	#chars = 0;
+
+	#start: string;
 
 	/** @param start the position before the first entry */
-	constructor(private start: string) {}
+	constructor(start: string) {
+		this.#start = start;
+	}
 
 	/** Where the shared stream stands. */
 	get position(): string {
-		return this.entries.at(-1)?.id ?? this.start;
+		return this.#entries.at(-1)?.id ?? this.#start;
 	}
 
 	push(entry: Entry): void {
-		this.entries.push(entry);
-		this.chars += entry.text.length;
-		while (this.entries.length > MOST_ENTRIES || this.chars > MOST_CHARS) {
-			const oldest = this.entries.shift() as Entry;
-			this.chars -= oldest.text.length;
-			this.start = oldest.id;
+		this.#entries.push(entry);
+		this.#chars += entry.text.length;
+		while (this.#entries.length > MOST_ENTRIES || this.#chars > MOST_CHARS) {
+			const oldest = this.#entries.shift() as Entry;
+			this.#chars -= oldest.text.length;
+			this.#start = oldest.id;
 		}
 	}
 
@@ -59,19 +63,15 @@ export class Log {
 	 * stream is yet to reach. Undefined where the log does not tell what comes next.
 	 */
 	since(position: string): Entry[] | undefined {
-		if (position === this.start) {
-			return [...this.entries];
+		if (position === this.#start) {
+			return [...this.#entries];
 		}
-		const at = this.entries.findIndex(({ id }) => id === position);
+		const at = this.#entries.findIndex(({ id }) => id === position);
 		if (at >= 0) {
-			return this.entries.slice(at + 1);
+			return this.#entries.slice(at + 1);
 		}
-		if (!((order(position, this.start) ?? -1) > 0)) {
-			return undefined;
-		}
-		const orders = this.entries.map(({ id }) => order(id, position));
-		return orders.includes(undefined)
-			? undefined
-			: this.entries.filter((_, i) => (orders[i] as number) > 0);
+		const orders = this.#entries.map(({ id }) => order(id, position));
+		const follows = (order(position, this.#start) ?? 0) > 0 && !orders.includes(undefined);
+		return follows ? this.#entries.filter((_, i) => (orders[i] ?? 0) > 0) : undefined;
 	}
 }

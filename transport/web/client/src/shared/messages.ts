@@ -4,8 +4,6 @@ import type { Entry } from "./log.ts";
 export interface Head {
 	readonly status: number;
 	readonly headers: readonly (readonly [name: string, value: string])[];
-	/** What the stream said last in `retry:`. */
-	readonly retry?: number | undefined;
 }
 
 /** A request as plain data; the signal stays where it was made. */
@@ -39,7 +37,6 @@ export type Notice =
 			readonly kind: "entries";
 			readonly relay: string;
 			readonly entries: readonly Entry[];
-			readonly retry?: number | undefined;
 	  }
 	/** The answer was no stream. */
 	| { readonly kind: "answer"; readonly relay: string; readonly head: Head; readonly body: string }

@@ -9,36 +9,39 @@ const MOST_MISSED = 3;
  * still, the other is asked as often and has as long to answer.
  */
 export class Pulse {
-	private missed = 0;
-	private timer: ReturnType<typeof setInterval> | undefined;
+	#missed = 0;
+	#timer: ReturnType<typeof setInterval> | undefined;
 
-	constructor(
-		private readonly ask: () => void,
-		private readonly onsilent: () => void,
-	) {}
+	readonly #ask: () => void;
+	readonly #onsilent: () => void;
+
+	constructor(ask: () => void, onsilent: () => void) {
+		this.#ask = ask;
+		this.#onsilent = onsilent;
+	}
 
 	start(): void {
 		this.stop();
-		this.timer = setInterval(() => this.beat(), PULSE_MS);
+		this.#timer = setInterval(() => this.#beat(), PULSE_MS);
 	}
 
 	stop(): void {
-		clearInterval(this.timer);
-		this.missed = 0;
+		clearInterval(this.#timer);
+		this.#missed = 0;
 	}
 
 	/** The other lives. */
 	heard(): void {
-		this.missed = 0;
+		this.#missed = 0;
 	}
 
-	private beat(): void {
-		if (this.missed < MOST_MISSED) {
-			this.missed++;
-			this.ask();
+	#beat(): void {
+		if (this.#missed < MOST_MISSED) {
+			this.#missed++;
+			this.#ask();
 		} else {
-			this.missed = 0;
-			this.onsilent();
+			this.#missed = 0;
+			this.#onsilent();
 		}
 	}
 }

@@ -1,6 +1,6 @@
 import { Alarm } from "../alarm.ts";
-import { BodyDecoder, type Item } from "../body.ts";
-import { entriesOf } from "./log.ts";
+import { BodyDecoder } from "../body.ts";
+import { type Entry, entriesOf } from "./log.ts";
 import type { Head, Notice } from "./messages.ts";
 
 /** How a relay makes the request it was given. */
@@ -12,17 +12,21 @@ export type Ask = (signal: AbortSignal) => Promise<Response>;
  */
 export class Relay {
 	readonly id = Math.random().toString(36).slice(2);
-	private head: Head | undefined;
-	private position = "";
+	#head: Head | undefined;
+	#position = "";
 	/** Ends the attempt under way. */
-	private attempt: AbortController | undefined;
+	#attempt: AbortController | undefined;
+
+	readonly #post: (notice: Notice, privately?: boolean) => void;
 
 	/** @param post tells all tabs, or, where `privately`, the one whose request it was */
-	constructor(private readonly post: (notice: Notice, privately?: boolean) => void) {}
+	constructor(post: (notice: Notice, privately?: boolean) => void) {
+		this.#post = post;
+	}
 
 	/** Whether an attempt is under way, or a stream open. */
 	get busy(): boolean {
-		return this.attempt !== undefined;
+		return this.#attempt !== undefined;
 	}
 
 	/**
@@ -39,22 +43,22 @@ export class Relay {
 			return;
 		}
 		const attempt = new AbortController();
-		this.attempt = attempt;
-		const giveUp = () => this.head ?? attempt.abort();
+		this.#attempt = attempt;
+		const giveUp = () => this.#head ?? attempt.abort();
 		signal.addEventListener("abort", giveUp);
 		try {
 			const response = await ask(attempt.signal);
 			if (isStream(response)) {
-				this.position = position;
-				this.head = headOf(response);
-				this.post({ kind: "open", relay: this.id, position, head: this.head });
-				await this.read(response, attempt, idleTimeoutMs);
-				this.lost(attempt, "ended");
+				this.#position = position;
+				this.#head = headOf(response);
+				this.#post({ kind: "open", relay: this.id, position, head: this.#head });
+				await this.#read(response, attempt, idleTimeoutMs);
+				this.#lost(attempt, "ended");
 			} else {
-				await this.answer(response, attempt);
+				await this.#answer(response, attempt);
 			}
 		} catch (error) {
-			this.lost(attempt, "failed", String(error));
+			this.#lost(attempt, "failed", String(error));
 		} finally {
 			signal.removeEventListener("abort", giveUp);
 			attempt.abort();
@@ -62,28 +66,26 @@ export class Relay {
 	}
 
 	state(): Notice {
-		return { kind: "state", relay: this.id, position: this.position, head: this.head };
+		return { kind: "state", relay: this.id, position: this.#position, head: this.#head };
 	}
 
 	/** Has the tabs ask anew, at once. */
 	restart(): void {
-		const { attempt } = this;
-		this.forget();
-		attempt?.abort();
-		this.post({ kind: "lost", relay: this.id, how: "restarted", why: "" });
+		this.close();
+		this.#post({ kind: "lost", relay: this.id, how: "restarted", why: "" });
 	}
 
 	/** Ends the connection without a word. */
 	close(): void {
-		const { attempt } = this;
-		this.forget();
+		const attempt = this.#attempt;
+		this.#forget();
 		attempt?.abort();
 	}
 
-	private async read(response: Response, attempt: AbortController, idleTimeoutMs: number) {
-		let retry: number | undefined;
+	async #read(response: Response, attempt: AbortController, idleTimeoutMs: number) {
 		const decoder = new BodyDecoder((ms) => {
-			retry = ms;
+			const position = this.#position;
+			this.#tell([{ after: position, id: position, text: `retry: ${ms}\n` }]);
 		});
 		const alarm = new Alarm();
 		alarm.limit(idleTimeoutMs, () => attempt.abort(new Error(`no byte in ${idleTimeoutMs} ms`)));
@@ -91,51 +93,46 @@ export class Relay {
 		const body = response.body?.getReader();
 		for (;;) {
 			const chunk = await body?.read();
-			if (attempt !== this.attempt || chunk === undefined || chunk.done) {
+			if (attempt !== this.#attempt || chunk === undefined || chunk.done) {
 				return;
 			}
 			alarm.feed();
-			retry = undefined;
 			const items = decoder.decode(chunk.value);
-			this.tell(items, retry);
+			this.#tell(entriesOf(items, this.#position));
 		}
 	}
 
-	private tell(items: Item[], retry: number | undefined): void {
-		const entries = entriesOf(items, this.position);
-		this.position = entries.at(-1)?.id ?? this.position;
-		if (this.head !== undefined && retry !== undefined) {
-			this.head = { ...this.head, retry };
-		}
-		this.post({ kind: "entries", relay: this.id, entries, retry });
+	#tell(entries: Entry[]): void {
+		this.#position = entries.at(-1)?.id ?? this.#position;
+		this.#post({ kind: "entries", relay: this.id, entries });
 	}
 
 	/** A 401 is for the tab alone whose request it was: one renews the token, not all. */
-	private async answer(response: Response, attempt: AbortController): Promise<void> {
+	async #answer(response: Response, attempt: AbortController): Promise<void> {
 		const body = await response.text();
-		if (attempt === this.attempt) {
-			this.forget();
+		if (attempt === this.#attempt) {
+			this.#forget();
 			const notice: Notice = { kind: "answer", relay: this.id, head: headOf(response), body };
-			this.post(notice, response.status === 401);
+			this.#post(notice, response.status === 401);
 		}
 	}
 
-	private lost(attempt: AbortController, how: "ended" | "failed", why = ""): void {
-		if (attempt === this.attempt) {
-			this.forget();
-			this.post({ kind: "lost", relay: this.id, how, why });
+	#lost(attempt: AbortController, how: "ended" | "failed", why = ""): void {
+		if (attempt === this.#attempt) {
+			this.#forget();
+			this.#post({ kind: "lost", relay: this.id, how, why });
 		}
 	}
 
-	private forget(): void {
-		this.attempt = undefined;
-		this.head = undefined;
+	#forget(): void {
+		this.#attempt = undefined;
+		this.#head = undefined;
 	}
 }
 
-export function isStream(response: Response): boolean {
-	const type = response.headers.get("content-type") ?? "";
-	return response.ok && response.status !== 204 && /^\s*text\/event-stream\s*(;|$)/i.test(type);
+/** Near enough: what a content type is exactly, the stream that gets the answer judges. */
+export function isStream({ ok, body, headers }: Response): boolean {
+	return ok && body !== null && /text\/event-stream/i.test(headers.get("content-type") ?? "");
 }
 
 export function headOf(response: Response): Head {

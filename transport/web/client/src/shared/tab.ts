@@ -3,7 +3,7 @@ import type { ResumableStream } from "../stream.ts";
 import { SharedBody, type Source } from "./body.ts";
 import { Log } from "./log.ts";
 import type { Call, Head, Notice, PlainRequest } from "./messages.ts";
-import { isStream } from "./relay.ts";
+import { headOf, isStream } from "./relay.ts";
 
 /** How a tab reaches the relay, which may be its own. */
 export interface Line {
@@ -34,182 +34,186 @@ export class Tab implements Source {
 	log: Log | undefined;
 
 	/** Undefined where there is no way to the others: this tab has its own connection. */
-	private line: Line | undefined;
-	private stream!: ResumableStream;
+	#line: Line | undefined;
+	#stream!: ResumableStream;
+	#resync!: () => void;
 	/** The relay that led last. */
-	private relay: string | undefined;
-	private head: Head | undefined;
-	private waiting: Waiting | undefined;
-	private body: SharedBody | undefined;
-	private readonly life = new AbortController();
+	#relay: string | undefined;
+	#head: Head | undefined;
+	#waiting: Waiting | undefined;
+	#body: SharedBody | undefined;
+	readonly #life = new AbortController();
+
+	readonly #options: EventStreamOptions;
+	readonly #startsNow: boolean;
 
 	/** @param startsNow whether a client without an id begins with what comes next */
-	constructor(
-		private readonly options: EventStreamOptions,
-		private readonly startsNow: boolean,
-	) {}
+	constructor(options: EventStreamOptions, startsNow: boolean) {
+		this.#options = options;
+		this.#startsNow = startsNow;
+	}
 
-	/** Takes part as long as the stream is not done. */
-	join(line: Line, stream: ResumableStream): void {
-		this.line = line;
-		this.stream = stream;
+	/**
+	 * Takes part as long as the stream is not done.
+	 * @param resync has it connect anew at once, without a word to the user
+	 */
+	join(line: Line, stream: ResumableStream, resync: () => void): void {
+		this.#line = line;
+		this.#stream = stream;
+		this.#resync = resync;
 		line.start();
-		this.watchPage();
+		this.#watchPage();
 		const leave = () => {
-			this.life.abort();
-			this.leave();
+			this.#life.abort();
+			this.#leave();
 		};
 		stream.done.then(leave, leave);
 	}
 
 	/** Takes another way to the others, or none, where one does not work. */
 	change(line: Line | undefined): void {
-		this.leave();
-		this.line = line;
+		this.#leave();
+		this.#line = line;
 		line?.start();
 		this.resync();
 	}
 
 	readonly fetch = (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
-		if (this.line === undefined) {
-			const { fetch = globalThis.fetch } = this.options;
+		if (this.#line === undefined) {
+			const { fetch = globalThis.fetch } = this.#options;
 			return fetch(input, init);
 		}
 		const { signal, ...plain } = init;
-		const headers = new Headers(plain.headers);
 		const request = {
 			url: new URL(String(input), location.href).href,
-			init: { ...plain, headers: [...headers] as [string, string][] },
-			position: headers.get("last-event-id") ?? "",
-			idleTimeoutMs: this.options.idleTimeoutMs ?? 45_000,
+			init: { ...plain, headers: [...new Headers(plain.headers)] as [string, string][] },
+			position: this.#stream.lastEventId,
+			idleTimeoutMs: this.#options.idleTimeoutMs ?? 45_000,
 		};
 		return new Promise((answer, fail) => {
 			const waiting = { request, signal: signal as AbortSignal, answer, fail };
-			this.waiting = waiting;
+			this.#waiting = waiting;
 			waiting.signal.addEventListener("abort", () => {
-				if (this.waiting === waiting) {
-					this.waiting = undefined;
+				if (this.#waiting === waiting) {
+					this.#waiting = undefined;
 				}
 			});
 			if (this.log !== undefined) {
-				this.attach(this.log);
+				this.#attach(this.log);
 			} else {
-				this.ask();
+				this.#ask();
 			}
 		});
 	};
 
-	/** Asks anew from the last id dispatched, without a word to the user. */
 	resync(): void {
-		this.stream.reconnect();
+		this.#resync();
 	}
 
 	reconnect(): void {
-		this.line?.call({ kind: "restart" });
+		this.#line?.call({ kind: "restart" });
 		this.resync();
 	}
 
 	/** This tab's requests are the relay's from now on. */
 	lead(relay: string): void {
-		if (relay !== this.relay) {
-			this.follow(relay);
+		if (relay !== this.#relay) {
+			this.#follow(relay);
 		} else if (this.log === undefined) {
-			this.ask();
+			this.#ask();
 		}
 	}
 
 	/** A tab that is seen waits: one that is hidden, with slow timers, does not keep it waiting. */
 	hurry(): void {
-		if (!isSeen() && this.waiting === undefined && this.log === undefined) {
+		if (!isSeen() && this.#waiting === undefined && this.log === undefined) {
 			this.resync();
 		}
 	}
 
 	receive(notice: Notice): void {
 		if (notice.kind === "lead" || notice.kind === "state") {
-			if (notice.relay !== this.relay) {
-				this.follow(notice.relay);
+			if (notice.relay !== this.#relay) {
+				this.#follow(notice.relay);
 			}
 			if (notice.kind === "state") {
-				this.compare(notice.position, notice.head);
+				this.#compare(notice.position, notice.head);
 			}
-		} else if (notice.relay === this.relay) {
-			this.take(notice);
+		} else if (notice.relay === this.#relay) {
+			this.#take(notice);
 		}
 	}
 
-	private take(notice: Exclude<Notice, { kind: "lead" | "state" }>): void {
+	#take(notice: Exclude<Notice, { kind: "lead" | "state" }>): void {
 		switch (notice.kind) {
 			case "open":
-				this.opened(notice.position, notice.head);
+				this.#opened(notice.position, notice.head);
 				break;
 			case "entries":
 				for (const entry of notice.entries) {
 					this.log?.push(entry);
 				}
-				if (this.head !== undefined && notice.retry !== undefined) {
-					this.head = { ...this.head, retry: notice.retry };
-				}
-				this.body?.push(notice.entries, notice.retry);
+				this.#body?.push(notice.entries);
 				break;
 			case "answer":
-				this.settle()?.answer(responseOf(notice.head, notice.body || null));
+				this.#settle()?.answer(responseOf(notice.head, notice.body || null));
 				break;
 			case "lost":
-				this.lost(notice.how, notice.why);
+				this.#lost(notice.how, notice.why);
 				break;
 			case "bye":
-				this.relay = this.log = undefined;
+				this.#relay = this.log = undefined;
 				break;
 		}
 	}
 
 	/** Listens to another relay from now on. */
-	private follow(relay: string): void {
-		this.relay = relay;
+	#follow(relay: string): void {
+		this.#relay = relay;
 		this.log = undefined;
-		if (this.waiting !== undefined) {
-			this.ask();
+		if (this.#waiting !== undefined) {
+			this.#ask();
 		} else {
 			this.resync();
 		}
 	}
 
 	/** What is here is what the relay has sent; if not, the tab was away. */
-	private compare(position: string, head: Head | undefined): void {
+	#compare(position: string, head: Head | undefined): void {
 		if (head === undefined) {
 			if (this.log !== undefined) {
-				this.lost("failed", "the shared stream is lost");
+				this.#lost("failed", "");
 			}
 		} else if (this.log?.position !== position) {
-			this.opened(position, head);
+			this.#opened(position, head);
 		}
 	}
 
-	private opened(position: string, head: Head): void {
+	#opened(position: string, head: Head): void {
 		this.log = new Log(position);
-		this.head = head;
-		if (this.waiting !== undefined) {
-			this.attach(this.log);
+		this.#head = head;
+		if (this.#waiting !== undefined) {
+			this.#attach(this.log);
 		} else {
 			this.resync();
 		}
 	}
 
-	private lost(how: "ended" | "failed" | "restarted", why: string): void {
+	#lost(how: "ended" | "failed" | "restarted", why: string): void {
 		this.log = undefined;
 		if (how === "restarted") {
 			this.resync();
 			return;
 		}
-		const error = new TypeError(`the shared connection was lost: ${why}`);
-		this.settle()?.fail(error);
-		this.body?.lost(how === "ended" ? undefined : error);
+		const error = new TypeError(`the shared stream is lost: ${why}`);
+		this.#settle()?.fail(error);
+		this.#body?.lost(how === "ended" ? undefined : error);
 	}
 
 	/** Makes the request, or waits for the tab whose turn it is. */
-	private ask(): void {
-		const { waiting, line } = this;
+	#ask(): void {
+		const waiting = this.#waiting;
+		const line = this.#line;
 		if (waiting === undefined) {
 			return;
 		}
@@ -220,72 +224,72 @@ export class Tab implements Source {
 		}
 	}
 
-	private settle(): Waiting | undefined {
-		const { waiting } = this;
-		this.waiting = undefined;
+	#settle(): Waiting | undefined {
+		const waiting = this.#waiting;
+		this.#waiting = undefined;
 		return waiting;
 	}
 
 	/** Answers in the turn in which the shared stream is where the log says. */
-	private attach(log: Log): void {
-		const waiting = this.settle();
+	#attach(log: Log): void {
+		const waiting = this.#settle();
 		if (waiting === undefined) {
 			return;
 		}
 		const { request, signal } = waiting;
-		const body = new SharedBody(this, request.position, this.head?.retry);
-		this.body = body;
+		const body = new SharedBody(this, request.position);
+		this.#body = body;
 		signal.addEventListener("abort", () => {
 			body.finish(signal.reason);
-			if (this.body === body) {
-				this.body = undefined;
+			if (this.#body === body) {
+				this.#body = undefined;
 			}
 		});
-		if (request.position === "" && this.startsNow) {
+		if (request.position === "" && this.#startsNow) {
 			body.joinNow(log);
 		} else if (!body.join()) {
-			waiting.answer(this.catchUp(body, request, signal));
+			waiting.answer(this.#catchUp(body, request, signal));
 			return;
 		}
-		waiting.answer(responseOf(this.head as Head, body.stream));
+		waiting.answer(responseOf(this.#head as Head, body.stream));
 	}
 
 	/** Answers from a connection of the tab's own, until it has met the shared one. */
-	private async catchUp(
+	async #catchUp(
 		body: SharedBody,
 		{ url, init }: PlainRequest,
 		signal: AbortSignal,
 	): Promise<Response> {
-		const { fetch = globalThis.fetch } = this.options;
+		const { fetch = globalThis.fetch } = this.#options;
 		const response = await fetch(url, { ...init, signal });
 		if (!isStream(response)) {
 			return response;
 		}
 		body.catchUp(response);
-		return new Response(body.stream, { status: response.status, headers: response.headers });
+		return responseOf(headOf(response), body.stream);
 	}
 
-	private leave(): void {
-		this.relay = this.log = undefined;
-		this.line?.leave();
+	#leave(): void {
+		this.#relay = this.log = undefined;
+		this.#line?.leave();
 	}
 
 	/**
 	 * A page that is left, or frozen, takes no part: others need not wait for it to notice, and
 	 * nothing piles up before it. Back again, it goes on from its last id.
 	 */
-	private watchPage(): void {
-		const { signal } = this.life;
-		const leave = () => this.leave();
-		const comeBack = () => {
-			this.line?.start();
-			this.resync();
+	#watchPage(): void {
+		const watch = (event: Event) => {
+			if (event.type === "pagehide" || event.type === "freeze") {
+				this.#leave();
+			} else if (event.type === "resume" || (event as PageTransitionEvent).persisted) {
+				this.#line?.start();
+				this.resync();
+			}
 		};
-		globalThis.addEventListener?.("pagehide", leave, { signal });
-		globalThis.document?.addEventListener("freeze", leave, { signal });
-		globalThis.document?.addEventListener("resume", comeBack, { signal });
-		const shown = (event: PageTransitionEvent) => event.persisted && comeBack();
-		globalThis.addEventListener?.("pageshow", shown, { signal });
+		for (const type of ["pagehide", "freeze", "resume", "pageshow"]) {
+			addEventListener(type, watch, { capture: true, signal: this.#life.signal });
+		}
 	}
 }
 
@@ -294,5 +298,5 @@ export function isSeen(): boolean {
 }
 
 function responseOf({ status, headers }: Head, body: BodyInit | null): Response {
-	return new Response(body, { status, headers: new Headers(headers as [string, string][]) });
+	return new Response(body, { status, headers: headers as [string, string][] });
 }

@@ -7,8 +7,6 @@ export type ToWorker =
 	/** The first word, and the first after `leave`. */
 	| { readonly kind: "hello"; readonly key: string }
 	| { readonly kind: "leave" }
-	/** The answer to `ping`. */
-	| { readonly kind: "alive" }
 	/** The tab's request, which is the relay's if the tab leads. */
 	| { readonly kind: "request"; readonly request: PlainRequest }
 	/** The tab no longer waits for the answer to its request. */
@@ -20,6 +18,7 @@ export type FromWorker =
 	| Notice
 	/** The tab leads from now on. */
 	| { readonly kind: "yours"; readonly relay: string }
+	/** Asks for one back. */
 	| { readonly kind: "ping" }
 	/** A tab that is seen waits for the request of this one. */
 	| { readonly kind: "hurry" };
@@ -27,66 +26,69 @@ export type FromWorker =
 /** The relay is in a SharedWorker; the tab that leads gives it the request to make. */
 export class WorkerLine implements Line {
 	leads = false;
-	private readonly port: MessagePort;
-	private readonly pulse: Pulse;
+	readonly #port: MessagePort;
+	readonly #pulse: Pulse;
+	readonly #key: string;
+	readonly #tab: Tab;
 
-	/** @param onfail is called when the worker cannot be started, or is silent */
-	constructor(
-		worker: SharedWorker,
-		private readonly key: string,
-		private readonly tab: Tab,
-		onfail: () => void,
-	) {
-		this.port = worker.port;
-		this.port.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(data);
-		const fail = () => {
-			worker.onerror = null;
-			onfail();
-		};
-		this.pulse = new Pulse(() => this.post({ kind: "ping" }), fail);
+	#joined = false;
+	#lived = false;
+
+	/** @param onfail is called when the worker is silent; `lived` tells whether it ever spoke */
+	constructor(worker: SharedWorker, key: string, tab: Tab, onfail: (lived: boolean) => void) {
+		this.#key = key;
+		this.#tab = tab;
+		this.#port = worker.port;
+		this.#port.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
+		const fail = () => this.#joined && onfail(this.#lived);
+		this.#pulse = new Pulse(() => this.#post({ kind: "ping" }), fail);
 		worker.onerror = fail;
 	}
 
 	start(): void {
-		this.leads = false;
-		this.post({ kind: "hello", key: this.key });
-		this.pulse.start();
+		this.#joined = true;
+		this.#post({ kind: "hello", key: this.#key });
+		this.#pulse.start();
 	}
 
 	call(call: Call): void {
-		this.post(call);
+		this.#post(call);
 	}
 
 	open(request: PlainRequest, signal: AbortSignal): void {
-		this.post({ kind: "request", request });
-		signal.addEventListener("abort", () => this.post({ kind: "cancel" }));
+		this.#post({ kind: "request", request });
+		signal.addEventListener("abort", () => this.#post({ kind: "cancel" }));
 	}
 
 	leave(): void {
-		this.pulse.stop();
-		this.leads = false;
-		this.post({ kind: "leave" });
+		this.#pulse.stop();
+		this.leads = this.#joined = false;
+		this.#post({ kind: "leave" });
 	}
 
-	private receive(message: FromWorker): void {
-		this.pulse.heard();
+	#receive(message: FromWorker): void {
+		if (!this.#joined) {
+			return; // it was sent before the worker knew
+		}
+		this.#lived = true;
+		this.#pulse.heard();
 		switch (message.kind) {
 			case "ping":
-				this.post({ kind: "alive" });
+				this.#post(message);
 				break;
 			case "hurry":
-				this.tab.hurry();
+				this.#tab.hurry();
 				break;
 			case "yours":
 				this.leads = true;
-				this.tab.lead(message.relay);
+				this.#tab.lead(message.relay);
 				break;
 			default:
-				this.tab.receive(message);
+				this.#tab.receive(message);
 		}
 	}
 
-	private post(message: ToWorker): void {
-		this.port.postMessage(message);
+	#post(message: ToWorker): void {
+		this.#port.postMessage(message);
 	}
 }
