@@ -1,7 +1,13 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-	entry: "src/index.ts",
+	entry: [
+		"src/index.ts",
+		"src/tickets.ts",
+		"src/react.ts",
+		"src/shared.ts",
+		"src/shared-worker.ts",
+	],
 	format: ["esm", "cjs"],
 	target: "es2022",
 	platform: "neutral",
