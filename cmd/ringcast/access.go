@@ -29,6 +29,7 @@ func (s *server) openAccess(ctx context.Context) (err error) {
 		Cookie:     string(s.cfg.TokenCookie),
 		Rules:      access.Rules(s.cfg.Rules),
 		Anonymous:  access.Rules(s.cfg.Anonymous),
+		Callout:    s.callout(),
 		Logger:     s.log,
 	})
 	if err != nil {
@@ -57,6 +58,14 @@ func (s *server) tokenKeys() access.KeySource {
 		return access.JWKS{URL: string(s.cfg.JWKSURL)}
 	}
 	return nil
+}
+
+// callout returns who is asked about subscriptions: nobody by default.
+func (s *server) callout() access.Callout {
+	if s.cfg.Callout == "" {
+		return access.Callout{}
+	}
+	return access.Callout{Asker: s.client, Subject: string(s.cfg.Callout), Timeout: s.cfg.CalloutTimeout}
 }
 
 func isLoopback(host string) bool {

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 )
 
 // secretFile makes a secret by the command for it and returns its file.
@@ -82,4 +87,52 @@ func TestServe_AnonymousOffLoopback(t *testing.T) {
 	if status, body := get(t, address+"/v1/stream?subject=events.x"); status != 401 {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+// A service on NATS has the last word about what is granted.
+func TestServe_Callout(t *testing.T) {
+	_, ready := serve(t, "--data-dir", t.TempDir(), "--anonymous", "subscribe >", "--subscribe-callout", "auth.subscribe")
+	url := ready.URL + "v1/stream?limit=1&subject="
+	if status, body := getJSON(t, url+"events.x"); status != 503 || strings.Contains(body, "auth.subscribe") {
+		t.Errorf("without the service: %d %s", status, body)
+	}
+	nc, err := nats.Connect(ready.NATS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Subscribe("auth.subscribe", func(m *nats.Msg) {
+		_ = m.Respond(fmt.Appendf(nil, `{"allow":%t,"reason":"because"}`, strings.Contains(string(m.Data), "events.public")))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]int{"events.public.x": 200, "events.x": 403} {
+		if status, body := getJSON(t, url+subject); status != want || want == 403 && !strings.Contains(body, "because") {
+			t.Errorf("%s: %d %s", subject, status, body)
+		}
+	}
+}
+
+// getJSON is get for a page.
+func getJSON(t *testing.T, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
 }

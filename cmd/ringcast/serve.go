@@ -102,9 +102,9 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 	s := &server{cfg: cfg, log: log, failed: make(chan error, 2)}
 	for _, part := range []func(context.Context) error{
 		s.makeDataDir,
-		s.openAccess,
 		s.startEmbedded,
 		s.connect,
+		s.openAccess,
 		s.ensureStream,
 		s.openRing,
 		s.startReader,

@@ -1,6 +1,6 @@
 // Package access decides who may subscribe to what and publish what.
 //
-//	request ── bearer token or cookie ──▶ Policy.Identify ──▶ Identity ──▶ MaySubscribe, MayPublish
+//	request ── bearer token or cookie ──▶ Policy.Identify ──▶ Identity ──▶ MaySubscribe, MayPublish, MayAdmin
 //
 // A [Policy] verifies JSON Web Tokens (RFC 7519) of an identity provider, or of
 // one's own. What a token grants are subjects: those that its claim names,
@@ -17,6 +17,7 @@
 //     header asks for (RFC 8725, section 3.1): a public key is no HMAC secret.
 //   - A claim's value stands for one token of a subject: one with a dot or a
 //     wildcard in it grants nothing.
+//   - Where a callout is configured nothing is subscribed to that it has not agreed to.
 //   - An error says what a client can mend (no token, expired, not granted) and
 //     never repeats a token or a key.
 //

@@ -15,14 +15,11 @@ type Identity struct {
 
 	key    *verifyKey // which verified the token; nil without one
 	grants grants
+	ticket bool // made by Ticket
 }
 
 // Anonymous reports whether the request had no token.
 func (id *Identity) Anonymous() bool { return id.key == nil }
-
-// MaySubscribe returns nil when everything that the filter can match is granted,
-// and a *DeniedError otherwise.
-func (id *Identity) MaySubscribe(f broker.Filter) error { return id.may(Subscribe, f.Subjects()...) }
 
 // MayPublish returns nil when publishing to the literal subject is granted, and a
 // *DeniedError otherwise.
@@ -42,7 +39,7 @@ func (id *Identity) may(action Action, subjects ...string) error {
 // Ticket returns the identity of somebody who was found to be allowed to subscribe to
 // this filter, and no more.
 func Ticket(subject string, expires time.Time, f broker.Filter) *Identity {
-	return &Identity{Subject: subject, Expires: expires, grants: grants{Subscribe: f.Subjects()}}
+	return &Identity{Subject: subject, Expires: expires, grants: grants{Subscribe: f.Subjects()}, ticket: true}
 }
 
 // Holder returns the identity without what it was granted: what is worth keeping for

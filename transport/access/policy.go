@@ -38,6 +38,8 @@ type Options struct {
 	Rules Rules
 	// Anonymous are what is granted to everybody, without a token too.
 	Anonymous Rules
+	// Callout is asked about each subscription that the grants allow. Default: nobody is.
+	Callout Callout
 	// Refresh is how often the keys are read again. Default: 1 min.
 	Refresh time.Duration
 	// Logger gets one record when the keys cannot be read any more. Default:
@@ -51,6 +53,7 @@ type Policy struct {
 	keys      *keyring // nil without Keys
 	parser    *jwt.Parser
 	anonymous *Identity
+	callouts  *callouts // nil without Callout
 }
 
 // maxToken bounds a token in bytes.
@@ -65,7 +68,7 @@ func New(ctx context.Context, opts Options) (*Policy, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	p := &Policy{opts: opts}
+	p := &Policy{opts: opts, callouts: newCallouts(opts.Callout, opts.Logger)}
 	granted, err := anonymousGrants(opts.Anonymous)
 	if err != nil {
 		return nil, err

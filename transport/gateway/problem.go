@@ -71,6 +71,7 @@ var statuses = []struct {
 	retry time.Duration
 }{
 	{access.ErrToken, http.StatusUnauthorized, 0},
+	{access.ErrCallout, http.StatusServiceUnavailable, retryAfter},
 	{access.ErrNoKeys, http.StatusServiceUnavailable, retryAfter},
 	{broker.ErrTooMany, http.StatusBadRequest, 0},
 	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, 0},
@@ -90,6 +91,7 @@ func problemOf(err error) (p problem, retry time.Duration) {
 		tooLarge *http.MaxBytesError
 		denied   *access.DeniedError
 		limit    *limitError
+		refused  *access.RefusedError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -102,6 +104,8 @@ func problemOf(err error) (p problem, retry time.Duration) {
 		if denied.Anonymous {
 			p.Status = http.StatusUnauthorized
 		}
+	case errors.As(err, &refused):
+		p.Status, p.Detail = http.StatusForbidden, refused.Error()
 	case errors.As(err, &limit):
 		p.Status, p.Detail, retry = limit.status, limit.detail, limit.after
 	case errors.As(err, &echoErr):

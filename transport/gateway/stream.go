@@ -72,7 +72,7 @@ func (s *Server) stream(c echo.Context, raw streamParams, id *access.Identity) e
 	if most := s.limits.Subjects; most > 0 && len(raw.Subjects) > most {
 		return badRequest{{Field: "subject", Detail: fmt.Sprintf("%d subjects: at most %d are allowed", len(raw.Subjects), most)}}
 	}
-	if err := id.MaySubscribe(req.Filter); err != nil {
+	if err := s.opts.Access.MaySubscribe(c.Request().Context(), id, c.RealIP(), req.Filter); err != nil {
 		return err
 	}
 	req.client = id.Holder()

@@ -64,7 +64,7 @@ func (s *Server) postTicket(c echo.Context) error {
 	if err != nil {
 		return err // rather now than when it is used
 	}
-	if err := id.MaySubscribe(req.Filter); err != nil {
+	if err := s.opts.Access.MaySubscribe(c.Request().Context(), id, c.RealIP(), req.Filter); err != nil {
 		return err
 	}
 	expires := now.Add(s.opts.TicketTTL)

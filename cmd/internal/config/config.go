@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ringcast/broker"
 	"ringcast/transport/jetstream"
 )
 
@@ -64,16 +65,18 @@ type Config struct {
 	StreamLifetime  time.Duration `name:"stream-lifetime" default:"0s" min:"0s" doc:"How long a stream lasts at most, before its client has to come back. 0s: no limit."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
 
-	JWTSecret     KeyFile       `name:"jwt-secret-file" default:"" doc:"Secret that tokens are signed with by HMAC. Read again every minute, as the other keys are: streams opened with a key that is gone are cut."`
-	JWTPublicKey  File          `name:"jwt-public-key-file" default:"" doc:"Public key, or several, that tokens are verified with (PEM: RSA, P-256, P-384, P-521 or Ed25519)."`
-	JWKSURL       HTTPURL       `name:"jwks-url" default:"" doc:"Where an identity provider publishes the keys of its tokens, as a JSON Web Key Set."`
-	JWTAlgorithms Algorithms    `name:"jwt-algorithms" default:"" doc:"The only algorithms that tokens may be signed with. Empty: HS256 with a secret; else RS256, EdDSA, and of the ES algorithms that of the key's curve."`
-	JWTIssuer     Text          `name:"jwt-issuer" default:"" doc:"What a token's claim iss has to be; anything where empty."`
-	JWTAudience   Text          `name:"jwt-audience" default:"" doc:"What a token's claim aud has to be, or have in it; anything where empty."`
-	JWTLeeway     time.Duration `name:"jwt-leeway" default:"10s" min:"0s" max:"5m" doc:"How far the clocks of the tokens' issuer and the gateway may differ."`
-	TokenCookie   Text          `name:"token-cookie" default:"" doc:"Name of a cookie that carries the token of requests without the header Authorization; none where empty."`
-	Rules         Rules         `name:"rule" default:"" doc:"What every valid token grants beside its own claim. {sub} stands for that claim of the token, and so does any other name."`
-	Anonymous     Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where no keys are configured, everything."`
+	JWTSecret      KeyFile       `name:"jwt-secret-file" default:"" doc:"Secret that tokens are signed with by HMAC. Read again every minute, as the other keys are: streams opened with a key that is gone are cut."`
+	JWTPublicKey   File          `name:"jwt-public-key-file" default:"" doc:"Public key, or several, that tokens are verified with (PEM: RSA, P-256, P-384, P-521 or Ed25519)."`
+	JWKSURL        HTTPURL       `name:"jwks-url" default:"" doc:"Where an identity provider publishes the keys of its tokens, as a JSON Web Key Set."`
+	JWTAlgorithms  Algorithms    `name:"jwt-algorithms" default:"" doc:"The only algorithms that tokens may be signed with. Empty: HS256 with a secret; else RS256, EdDSA, and of the ES algorithms that of the key's curve."`
+	JWTIssuer      Text          `name:"jwt-issuer" default:"" doc:"What a token's claim iss has to be; anything where empty."`
+	JWTAudience    Text          `name:"jwt-audience" default:"" doc:"What a token's claim aud has to be, or have in it; anything where empty."`
+	JWTLeeway      time.Duration `name:"jwt-leeway" default:"10s" min:"0s" max:"5m" doc:"How far the clocks of the tokens' issuer and the gateway may differ."`
+	TokenCookie    Text          `name:"token-cookie" default:"" doc:"Name of a cookie that carries the token of requests without the header Authorization; none where empty."`
+	Rules          Rules         `name:"rule" default:"" doc:"What every valid token grants beside its own claim. {sub} stands for that claim of the token, and so does any other name."`
+	Callout        Subject       `name:"subscribe-callout" default:"" doc:"NATS subject of a service of your own that is asked about each subscription which the grants allow; none where empty. The protocol says what it is asked and answers."`
+	CalloutTimeout time.Duration `name:"subscribe-callout-timeout" default:"2s" min:"10ms" max:"30s" doc:"How long the service has for an answer, without which nothing is allowed."`
+	Anonymous      Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where no keys are configured, everything."`
 
 	LogLevel  Level  `name:"log-level" default:"info" doc:"The least level of what is logged."`
 	LogFormat Format `name:"log-format" default:"text" doc:"How the log, on standard error, is written."`
@@ -93,6 +96,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("%s: only one of them can be set", strings.Join(c.keySettings(), " and "))
 	case len(c.keySettings()) == 0 && c.ofTokens() != "":
 		return fmt.Errorf("%s is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url", c.ofTokens())
+	case c.Callout != "" && len(c.keySettings()) == 0 && len(c.Anonymous) == 0:
+		return errors.New("subscribe-callout is asked about what is granted: set keys for tokens, or anonymous ('subscribe >' for everything)")
+	case c.Callout != "" && broker.SubjectWithin(string(c.Callout), c.Subjects) == nil:
+		return errors.New("subscribe-callout lies within subjects: every question would be stored as an event")
 	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
 		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
 	case c.Embedded() && c.NATSCreds != "":

@@ -206,6 +206,23 @@ func (s *Subjects) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Subject is one NATS subject without wildcards, or empty.
+type Subject string
+
+func (Subject) allowed() string { return "a NATS subject without wildcards" }
+
+// UnmarshalText checks the subject.
+func (s *Subject) UnmarshalText(b []byte) error {
+	*s = Subject(b)
+	if *s == "" {
+		return nil
+	}
+	if err := broker.ValidateSubject(string(b)); err != nil {
+		return fmt.Errorf("cannot be used (%w)", err)
+	}
+	return nil
+}
+
 // Origins are web origins (https://html.spec.whatwg.org/#origin), or "*".
 type Origins []string
 
