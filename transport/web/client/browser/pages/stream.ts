@@ -1,15 +1,5 @@
-import { createEventStream, type EventStreamOptions } from "../../src/index.ts";
+import { record } from "./told.ts";
 
-declare global {
-	interface Window {
-		/** The data of the first event of a stream. */
-		first(url: string, options: EventStreamOptions): Promise<string | undefined>;
-	}
-}
-
-window.first = async (url, options) => {
-	for await (const event of createEventStream(url, options)) {
-		return event.data;
-	}
-	return undefined;
+window.openStream = (url, plan) => {
+	window.told = record(url, plan);
 };
