@@ -246,7 +246,7 @@ describe("a cut", () => {
 		await page.click("#pause");
 		await textOf(page, "#status-text", /^Dropped$/);
 		await page.click("#send");
-		await textOf(page, "#sent", /^1 sent$/);
+		await textOf(page, "#sent", /^Stored as \d+-\w+\.$/);
 		await expectNothingMissing(page, "kim", 1);
 	});
 

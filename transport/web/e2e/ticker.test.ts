@@ -53,12 +53,11 @@ async function shownSymbols(page: Page): Promise<string[]> {
 	return await page.locator("#ticker-rows tr:visible .symbol").allTextContents();
 }
 
-/** The numbers of a column, as far as rows have been filled, from the top. */
-async function column(page: Page, selector: string): Promise<number[]> {
-	const texts = await page.locator(`#ticker-rows tr:visible ${selector}`).allTextContents();
-	return texts
-		.filter((text) => text !== "")
-		.map((text) => Number.parseFloat(text.replace("−", "-").replace(/[^\d.-]/g, "")));
+/** The first number of a column, once the row has been filled. */
+async function first(page: Page, selector: string): Promise<number> {
+	const text = await textOf(page, `#ticker-rows tr:first-child ${selector}`, /\d/);
+	const thousands = { K: 1e3, M: 1e6 }[text.at(-1) ?? ""] ?? 1;
+	return Number.parseFloat(text.replace("−", "-").replace(/[^\d.-]/g, "")) * thousands;
 }
 
 describe("what is shown", () => {
@@ -127,11 +126,13 @@ describe("what is shown", () => {
 		for (const name of ["change", "volume"]) {
 			await page.click(`[data-column="${name}"]`);
 			await textOf(page, `th[aria-sort="descending"]`, new RegExp(name, "i"));
-			const first = await column(page, `.${name}`);
+			await expect.poll(() => shownSymbols(page)).not.toEqual(names);
+			const [top = ""] = await shownSymbols(page);
+			const most = await first(page, `.${name}`);
 			await page.click(`[data-column="${name}"]`);
 			await textOf(page, `th[aria-sort="ascending"]`, new RegExp(name, "i"));
-			const last = await column(page, `.${name}`);
-			expect(first[0]).toBeGreaterThan(last[0] ?? Number.NaN);
+			await expect.poll(async () => (await shownSymbols(page))[0]).not.toBe(top);
+			expect(most).toBeGreaterThan(await first(page, `.${name}`));
 		}
 		await page.click('[data-column="symbol"]');
 		await expect.poll(() => shownSymbols(page)).toEqual(names);

@@ -28,7 +28,7 @@ export interface LinkListener {
 /** What to stream, as createEventStream takes it. */
 export type LinkRequest = Pick<
 	EventStreamOptions,
-	"subjects" | "from" | "lastEventId" | "storage" | "storageKey" | "headers"
+	"subjects" | "from" | "storage" | "storageKey"
 > & {
 	/** The other parameters of the stream: conflate, type, format. */
 	readonly query?: Readonly<Record<string, string>>;
@@ -128,7 +128,8 @@ export class Link {
 /** Says in words how a stream ended that the user did not close. */
 function refusal(end?: StreamEnd, error?: StreamError): string {
 	if (error !== undefined) {
-		return error.message;
+		const wantsToken = error.code === "unauthorized";
+		return wantsToken ? "it wants a token, and this page has none" : error.message;
 	}
 	if (end?.reason === "json") {
 		return problemDetail(end.body) ?? `the gateway answered ${end.status}`;
@@ -143,15 +144,4 @@ export function problemDetail(body: unknown): string | undefined {
 	}
 	const { detail, title } = body as Record<string, unknown>;
 	return [detail, title].find((text): text is string => typeof text === "string" && text !== "");
-}
-
-/** A laptop that wakes up need not wait for a timer that slept with it. */
-export function hurryOnReturn(link: Link): void {
-	addEventListener("online", () => link.hurry());
-	addEventListener("pageshow", () => link.hurry());
-	document.addEventListener("visibilitychange", () => {
-		if (!document.hidden) {
-			link.hurry();
-		}
-	});
 }

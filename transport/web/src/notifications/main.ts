@@ -2,7 +2,7 @@ import type { Gap, StreamEvent } from "#client";
 import { byId, setText } from "../common/dom.ts";
 import { Frame } from "../common/frame.ts";
 import type { EventId } from "../common/ids.ts";
-import { hurryOnReturn } from "../common/link.ts";
+import { problemDetail } from "../common/link.ts";
 import { readLog } from "../common/log.ts";
 import { Channel } from "./channel.ts";
 import { FeedView } from "./feed.ts";
@@ -24,7 +24,8 @@ const FIRST_FROM = "15m";
 const HISTORY_FROM = "1h";
 const HISTORY_MOST = 10_000;
 
-const PAUSE_MS = 5_000;
+/** How often the last id is shown anew: a quiet stream's moves on without events. */
+const ID_MS = 1_000;
 
 const frame = new Frame();
 const feed = new NoticeFeed();
@@ -41,12 +42,10 @@ const proofView = new ProofView(channel);
 const title = new UnreadTitle(feed, marks);
 
 showUser();
-wireCut();
 wireMarks();
 wireSend();
-hurryOnReturn(channel.link);
-keepPosition();
 void showHistory();
+setInterval(() => frame.request(proofView), ID_MS);
 channel.link.open();
 
 function take({ lastEventId, data }: Pick<StreamEvent, "lastEventId" | "data">): void {
@@ -102,16 +101,6 @@ async function showLog(position: Record<string, string>): Promise<void> {
 	}
 }
 
-/** The client keeps the id of each event; a quiet stream's moves on without events. */
-function keepPosition(): void {
-	addEventListener("pagehide", () => {
-		const { lastId } = channel.link;
-		if (lastId !== undefined) {
-			storage.setItem(positionKey, lastId);
-		}
-	});
-}
-
 function showUser(): void {
 	setText(byId("user", HTMLElement), user);
 	setText(byId("subject", HTMLElement), subject);
@@ -127,23 +116,6 @@ function showUser(): void {
 		if (other !== "") {
 			location.search = new URLSearchParams({ user: other }).toString();
 		}
-	});
-}
-
-function wireCut(): void {
-	const { link } = channel;
-	let pause: ReturnType<typeof setTimeout> | undefined;
-	byId("toggle", HTMLButtonElement).addEventListener("click", () => {
-		clearTimeout(pause);
-		if (link.state === "dropped" || link.state === "refused") {
-			link.open();
-		} else {
-			link.drop();
-		}
-	});
-	byId("pause", HTMLButtonElement).addEventListener("click", () => {
-		link.drop();
-		pause = setTimeout(() => link.open(), PAUSE_MS);
 	});
 }
 
@@ -171,16 +143,22 @@ function wireMarks(): void {
 function wireSend(): void {
 	let sent = 0;
 	byId("send", HTMLButtonElement).addEventListener("click", async () => {
-		const body = `Number ${++sent} from this page.`;
-		const data = { user, title: "Test notification", body, time: new Date() };
-		const answer = await fetch(`v1/publish/${encodeURIComponent(subject)}`, {
-			method: "POST",
-			headers: { "Ringcast-Event": "notification" },
-			body: JSON.stringify(data),
-		}).catch(() => undefined);
-		setText(
-			byId("sent", HTMLElement),
-			answer?.ok ? `${sent} sent` : "The gateway did not take it.",
-		);
+		const body = `No. ${++sent} from this page.`;
+		const data = JSON.stringify({ user, title: "Test notification", body, time: new Date() });
+		const result = await publish(data).catch(() => "The gateway cannot be reached.");
+		setText(byId("sent", HTMLElement), result);
 	});
+}
+
+/** Returns what became of it, in words. */
+async function publish(data: string): Promise<string> {
+	const answer = await fetch(`v1/publish/${encodeURIComponent(subject)}`, {
+		method: "POST",
+		headers: { "Ringcast-Event": "notification" },
+		body: data,
+	});
+	const result = await answer.json();
+	return answer.ok
+		? `Stored as ${result.id}.`
+		: `The gateway refuses: ${problemDetail(result) ?? answer.status}`;
 }

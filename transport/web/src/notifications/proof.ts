@@ -1,3 +1,4 @@
+import { CutButtons } from "../common/cut-buttons.ts";
 import type { Cut } from "../common/cuts.ts";
 import { byId, setText } from "../common/dom.ts";
 import { formatCount, formatSeconds, plural } from "../common/format.ts";
@@ -17,15 +18,17 @@ type Verdict = "none" | "off" | "checking" | "whole" | "gap" | "lost";
 
 /** The state of the connection, what the stream has received, and the proof. */
 export class ProofView implements View {
-	constructor(private readonly channel: Channel) {}
+	private readonly buttons: CutButtons;
+
+	constructor(private readonly channel: Channel) {
+		this.buttons = new CutButtons(channel.link);
+	}
 
 	render(): void {
 		const { link } = this.channel;
 		showState(link.state);
 		showRefusal(link.refusal);
-		const closed = link.state === "dropped" || link.state === "refused";
-		setText(byId("toggle", HTMLElement), closed ? "Reconnect" : "Drop the connection");
-		byId("pause", HTMLButtonElement).disabled = closed;
+		this.buttons.show();
 		this.showStream();
 		this.showProof();
 		this.showGap();

@@ -18,13 +18,13 @@ export function showReading(reading: Reading): void {
 	setText(byId("lag-worst", HTMLElement), lag(reading.worstLag));
 }
 
-/** Shows the state of the link, and what the last cut has cost. */
-export function showLink(link: Link, cut: Cut | undefined, catchUp: CatchUp | undefined): void {
-	const closed = link.state === "dropped" || link.state === "refused";
+export function showLink(link: Link): void {
 	showState(link.state);
 	showRefusal(link.refusal);
-	setText(byId("toggle", HTMLElement), closed ? "Reconnect" : "Drop the connection");
-	byId("pause", HTMLButtonElement).disabled = closed;
+}
+
+/** Shows what the last cut has cost. */
+export function showCut(cut: Cut | undefined, catchUp: CatchUp): void {
 	setText(byId("resumed", HTMLElement), resumeText(cut, catchUp));
 	byId("legend", HTMLElement).hidden = cut === undefined;
 }
@@ -38,7 +38,7 @@ export function showGap({ reason, oldest }: Gap): void {
 	);
 }
 
-function resumeText(cut: Cut | undefined, catchUp: CatchUp | undefined): string {
+function resumeText(cut: Cut | undefined, catchUp: CatchUp): string {
 	if (cut === undefined) {
 		return "Not cut off yet.";
 	}
@@ -48,8 +48,8 @@ function resumeText(cut: Cut | undefined, catchUp: CatchUp | undefined): string 
 			: "Connection lost. It comes back by itself.";
 	}
 	const lasted = `Cut off for ${formatSeconds(cut.end - cut.start)}`;
-	const published = catchUp?.published;
-	if (catchUp === undefined || published === undefined) {
+	const { published } = catchUp;
+	if (published === undefined) {
 		return `${lasted}, and back.`;
 	}
 	return (

@@ -1,13 +1,13 @@
 import type { StreamEvent } from "#client";
+import { CutButtons } from "../common/cut-buttons.ts";
 import { Cuts } from "../common/cuts.ts";
-import { byId } from "../common/dom.ts";
 import { Frame } from "../common/frame.ts";
-import { hurryOnReturn, Link, type LinkState } from "../common/link.ts";
+import { Link, type LinkState } from "../common/link.ts";
 import { readHead } from "../common/log.ts";
 import { CatchUp } from "./catch-up.ts";
 import { ChartView } from "./chart.ts";
 import { EventClock } from "./clock.ts";
-import { showGap, showLink, showReading } from "./figures.ts";
+import { showCut, showGap, showLink, showReading } from "./figures.ts";
 import { readQuotes, sampleQuotes } from "./history.ts";
 import { Meter } from "./meter.ts";
 import { parseQuote, QuoteBoard } from "./quotes.ts";
@@ -17,7 +17,6 @@ const PREFIX = "events.quotes.";
 const SUBJECT = `${PREFIX}>`;
 const CONFLATE = "100ms";
 
-const PAUSE_MS = 5_000;
 const READ_MS = 1_000;
 /** How often the chart moves on when nothing comes. */
 const SCROLL_MS = 250;
@@ -31,7 +30,7 @@ const cuts = new Cuts(elapsed);
 const meter = new Meter(() => performance.timeOrigin + performance.now());
 const table = new TableView(board, select, () => frame.request(table));
 const chart = new ChartView(clock, cuts, () => frame.request(chart));
-const status = { render: () => showLink(link, cuts.last, catchUp) };
+const status = { render: showStatus };
 /** Since the stream was opened last. */
 let catchUp = new CatchUp(undefined);
 /** Ends what is being read from the log for a connection or a symbol that is no more. */
@@ -42,11 +41,16 @@ const link = new Link(
 	{ subjects: SUBJECT, from: "last", query: { conflate: CONFLATE } },
 	{ onState: changed, onEvent: take, onGap: showGap },
 );
-wireButtons();
-hurryOnReturn(link);
+const buttons = new CutButtons(link);
 setInterval(() => showReading(meter.read(link.lastId)), READ_MS);
 scroll();
 link.open();
+
+function showStatus(): void {
+	showLink(link);
+	showCut(cuts.last, catchUp);
+	buttons.show();
+}
 
 function changed(state: LinkState): void {
 	cuts.note(state);
@@ -69,14 +73,14 @@ function take(event: StreamEvent): void {
 	}
 	const isLive = catchUp.isLive(event.lastEventId);
 	meter.note(event.lastEventId, isLive);
-	if (!isLive) {
-		catchUp.deliver(quote.symbol, event.lastEventId);
-		frame.request(status);
-	}
 	clock.observe(quote.time);
 	const ticker = board.update(quote);
 	if (ticker === undefined) {
 		return;
+	}
+	if (!isLive) {
+		catchUp.deliver(quote.symbol, event.lastEventId);
+		frame.request(status);
 	}
 	table.mark(ticker);
 	frame.request(table);
@@ -151,22 +155,6 @@ function warn(what: string, cause: unknown, signal: AbortSignal): void {
 	if (!signal.aborted) {
 		console.warn(`${what}:`, cause);
 	}
-}
-
-function wireButtons(): void {
-	let pause: ReturnType<typeof setTimeout> | undefined;
-	byId("toggle", HTMLButtonElement).addEventListener("click", () => {
-		clearTimeout(pause);
-		if (link.state === "dropped" || link.state === "refused") {
-			link.open();
-		} else {
-			link.drop();
-		}
-	});
-	byId("pause", HTMLButtonElement).addEventListener("click", () => {
-		link.drop();
-		pause = setTimeout(() => link.open(), PAUSE_MS);
-	});
 }
 
 function scroll(): void {
