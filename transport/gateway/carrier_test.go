@@ -60,6 +60,8 @@ func TestStream_Carriers(t *testing.T) {
 		"Gaps":              TestStream_Gaps,
 		"Counters":          TestCounters,
 		"CountersGaps":      TestCounters_Gaps,
+		"CountersOutcomes":  TestCounters_Outcomes,
+		"Figures":           TestFigures,
 		"GapBeforeItsID":    TestStream_GapBeforeItsID,
 		"SnapshotIDs":       TestStream_SnapshotIDs,
 		"Priming":           TestStream_Priming,

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync/atomic"
+	"time"
 
 	"ringcast/broker"
 )
@@ -26,10 +27,29 @@ type Counters struct {
 	// last event ID.
 	Streams uint64 `json:"streams"`
 	Resumes uint64 `json:"resumes"`
+	// Outcomes is what came of the requests for a stream with a last event ID, also of
+	// those that are answered without one, since there is nothing to come.
+	Outcomes ResumeCounters `json:"resume_outcomes"`
+	// Pages is how many JSON pages were answered.
+	Pages uint64 `json:"pages"`
 	// Gaps is how many clients were told of a gap, by its reason.
 	Gaps GapCounters `json:"gaps"`
+	// WriteTimeouts is how many streams were cut because their client did not read.
+	WriteTimeouts uint64 `json:"write_timeouts"`
 	// Refusals is how many requests were refused by each of the Limits.
 	Refusals RefusalCounters `json:"refusals"`
+}
+
+// ResumeCounters counts resumes by how they began.
+type ResumeCounters struct {
+	// Resumed went on after their id, and GapCounters began with a gap.
+	Resumed uint64 `json:"resumed"`
+	GapCounters
+	// Finished had nothing more to get.
+	Finished uint64 `json:"finished"`
+	// Pending could not be told at once, since the ring was behind the id or the
+	// history could not be asked.
+	Pending uint64 `json:"pending"`
 }
 
 // RefusalCounters counts refusals by the limit that refused; see Limits.
@@ -39,6 +59,8 @@ type RefusalCounters struct {
 	StreamsPerAddress  uint64 `json:"streams_per_address"`
 	ConnectRate        uint64 `json:"connect_rate"`
 	PublishRate        uint64 `json:"publish_rate"`
+	Subjects           uint64 `json:"subjects"`
+	BodySize           uint64 `json:"body_size"`
 }
 
 // GapCounters counts gaps by their reason; see broker.GapReason.
@@ -58,12 +80,11 @@ func (s *Server) Counters() Counters {
 		DeliveryBytes: s.sent.bytes.Load(),
 		Streams:       s.opened.streams.Load(),
 		Resumes:       s.opened.resumes.Load(),
-		Gaps: GapCounters{
-			Expired: s.gaps.expired.Load(),
-			Reset:   s.gaps.reset.Load(),
-			Unknown: s.gaps.unknown.Load(),
-		},
-		Refusals: s.limits.refused.counters(),
+		Outcomes:      s.outcomes.counters(),
+		Pages:         s.opened.pages.Load(),
+		Gaps:          s.gaps.counters(),
+		WriteTimeouts: s.cuts.timeouts.Load(),
+		Refusals:      s.limits.refused.counters(),
 	}
 	for _, sh := range s.shards {
 		c.Deliveries += sh.sent.events.Load()
@@ -85,15 +106,47 @@ func (s *sent) add(events, bytes int) {
 	s.bytes.Add(uint64(bytes))
 }
 
-// opened counts the streams that were opened.
+// opened counts the streams that were opened, and the pages.
 type opened struct {
-	streams, resumes atomic.Uint64
+	streams, resumes, pages atomic.Uint64
 }
 
 func (o *opened) add(req streamRequest) {
 	o.streams.Add(1)
 	if req.LastEventID != "" {
 		o.resumes.Add(1)
+	}
+}
+
+// outcomes counts resumes by how they began.
+type outcomes struct {
+	gaps
+	resumed, finished, pending atomic.Uint64
+}
+
+func (o *outcomes) counters() ResumeCounters {
+	return ResumeCounters{
+		Resumed:     o.resumed.Load(),
+		GapCounters: o.gaps.counters(),
+		Finished:    o.finished.Load(),
+		Pending:     o.pending.Load(),
+	}
+}
+
+// noteResume counts a request with a last event ID, by the first batch that it gets.
+func (s *Server) noteResume(req streamRequest, batch broker.Batch) {
+	switch {
+	case req.LastEventID == "":
+	case batch.Pending:
+		s.outcomes.pending.Add(1)
+	case batch.Gap != nil:
+		s.outcomes.gaps.add(batch.Gap.Reason)
+	case batch.Finished && len(batch.Events) == 0:
+		s.outcomes.finished.Add(1)
+	default:
+		s.outcomes.resumed.Add(1)
+		head := s.opts.Hub.Head().Seq
+		s.opts.Resumed(head - min(head, batch.Start.Seq))
 	}
 }
 
@@ -110,5 +163,22 @@ func (g *gaps) add(reason broker.GapReason) {
 		g.reset.Add(1)
 	case broker.GapUnknown:
 		g.unknown.Add(1)
+	}
+}
+
+func (g *gaps) counters() GapCounters {
+	return GapCounters{Expired: g.expired.Load(), Reset: g.reset.Load(), Unknown: g.unknown.Load()}
+}
+
+// cuts counts the streams that were cut because of their client.
+type cuts struct {
+	timeouts atomic.Uint64
+}
+
+// note looks at a write that took so long. What it fails with at its deadline differs
+// between the protocols; a write of a stream that is cut short by a drain ends before.
+func (c *cuts) note(err error, took, timeout time.Duration) {
+	if err != nil && took >= timeout {
+		c.timeouts.Add(1)
 	}
 }

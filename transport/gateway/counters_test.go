@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"ringcast/broker"
@@ -26,7 +27,7 @@ func TestCounters(t *testing.T) {
 	r.publish("events.y", "for nobody")
 	r.page("subject=events.x&from=oldest")
 	r.subscribe("subject=events.x", "Last-Event-ID", first.String()).read(1)
-	r.counts(gateway.Counters{Events: 3, Deliveries: 7, Streams: 3, Resumes: 1})
+	r.counts(gateway.Counters{Events: 3, Deliveries: 7, Streams: 3, Resumes: 1, Pages: 1, Outcomes: gateway.ResumeCounters{Resumed: 1}})
 }
 
 func TestCounters_Gaps(t *testing.T) {
@@ -43,6 +44,36 @@ func TestCounters_Gaps(t *testing.T) {
 	r.await("the gaps to be counted", func() bool {
 		return r.server.Counters().Gaps == gateway.GapCounters{Expired: 1, Reset: 1, Unknown: 2}
 	})
+}
+
+// Whoever resumes is counted by what came of it.
+func TestCounters_Outcomes(t *testing.T) {
+	behind := make(chan uint64, 1)
+	r := newRig(t, func(o *rigOptions) {
+		o.stream.MaxEvents, o.ring.MaxEvents = 4, 2
+		o.gateway.Resumed = func(n uint64) { behind <- n }
+	})
+	var ids []broker.ID
+	for range 9 {
+		ids = append(ids, r.publish("events.x", "x"))
+	}
+	ids = append(ids, r.publish("events.x", "", "Ringcast-End", "true"))
+	r.await("the ring to evict", func() bool { return r.ring.Bounds().Floor.Seq == 8 })
+	resume := func(id string) { r.subscribe("subject=events.x", "Last-Event-ID", id).read(1) }
+	resume(ids[7].String())
+	if n := <-behind; n != 2 {
+		t.Errorf("told of %d events missed, want 2", n)
+	}
+	resume("1")
+	resume(fmt.Sprint(ids[8].Seq, "-abc"))
+	resume("rubbish")
+	if res, _ := r.do(http.MethodGet, "/v1/stream?subject=events.x", "", "Last-Event-ID", ids[9].String()); res.StatusCode != http.StatusNoContent {
+		t.Errorf("after the end: %s", res.Status)
+	}
+	want := gateway.ResumeCounters{Resumed: 1, Finished: 1, GapCounters: gateway.GapCounters{Expired: 1, Reset: 1, Unknown: 1}}
+	if got := r.server.Counters(); got.Outcomes != want || got.Resumes != 4 {
+		t.Errorf("%d resumes: %+v, want 4: %+v", got.Resumes, got.Outcomes, want)
+	}
 }
 
 // counts waits until the gateway has counted what is expected, bytes aside: what is

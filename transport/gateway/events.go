@@ -36,6 +36,7 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	if err != nil {
 		return err
 	}
+	s.noteResume(req, batch)
 	if batch.Finished && len(batch.Events) == 0 {
 		// 204 is what stops an EventSource from coming back.
 		return c.NoContent(http.StatusNoContent)

@@ -60,7 +60,7 @@ type limits struct {
 
 // refusals counts what each limit has refused.
 type refusals struct {
-	streams, perIdentity, perAddress, connectRate, publishRate atomic.Uint64
+	streams, perIdentity, perAddress, connectRate, publishRate, subjects, bodySize atomic.Uint64
 }
 
 func (r *refusals) counters() RefusalCounters {
@@ -70,6 +70,8 @@ func (r *refusals) counters() RefusalCounters {
 		StreamsPerAddress:  r.perAddress.Load(),
 		ConnectRate:        r.connectRate.Load(),
 		PublishRate:        r.publishRate.Load(),
+		Subjects:           r.subjects.Load(),
+		BodySize:           r.bodySize.Load(),
 	}
 }
 
@@ -120,6 +122,13 @@ func (l *limits) take(client *access.Identity, address string) (seat, error) {
 	count(l.identities, s.identity, 1)
 	count(l.addresses, s.address, 1)
 	return s, nil
+}
+
+// taken returns how many streams, and pages being waited for, there are.
+func (l *limits) taken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.streams
 }
 
 // leave gives back what take took. It is called once.

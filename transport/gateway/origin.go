@@ -74,6 +74,7 @@ func (s *Server) guardOrigins(next http.Handler) http.Handler {
 	}
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.problems.add(http.StatusForbidden)
 		writeProblem(w, problem{
 			Type:   "about:blank",
 			Title:  http.StatusText(http.StatusForbidden),

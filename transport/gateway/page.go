@@ -47,6 +47,7 @@ func (s *Server) servePage(c echo.Context, req streamRequest) error {
 		s.gaps.add(p.gap.Reason)
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	s.opened.pages.Add(1)
 	body := p.appendJSON(nil)
 	s.sent.add(len(p.events), len(body))
 	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)

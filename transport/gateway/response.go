@@ -20,14 +20,15 @@ type response struct {
 	rc   *http.ResponseController
 	opts *Options
 	sent *sent
+	cuts *cuts
 }
 
 // serveResponse writes batch and everything after it to the response.
 func (s *Server) serveResponse(c echo.Context, sc script, l lease, sub *broker.Subscription, batch broker.Batch) error {
-	s.streams.Add(1)
-	defer s.streams.Add(-1)
+	s.open.add(netHTTP, sc.encoding, 1)
+	defer s.open.add(netHTTP, sc.encoding, -1)
 	w := c.Response()
-	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent}
+	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent, cuts: &s.cuts}
 	// The server goes on reading, to notice when the client leaves.
 	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -123,12 +124,15 @@ func (st *response) write(batch broker.Batch, due bool) (bool, error) {
 
 // send writes b, within the write time-out.
 func (st *response) send(b []byte) error {
-	if err := st.rc.SetWriteDeadline(time.Now().Add(st.opts.WriteTimeout)); err != nil {
+	began := time.Now()
+	if err := st.rc.SetWriteDeadline(began.Add(st.opts.WriteTimeout)); err != nil {
 		return err
 	}
-	if _, err := st.w.Write(b); err != nil {
-		return err
+	_, err := st.w.Write(b)
+	if err == nil {
+		st.sent.add(0, len(b))
+		err = st.rc.Flush()
 	}
-	st.sent.add(0, len(b))
-	return st.rc.Flush()
+	st.cuts.note(err, time.Since(began), st.opts.WriteTimeout)
+	return err
 }

@@ -16,6 +16,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/tickets", s.postTicket)
 	e.POST("/v1/publish/:subject", s.postPublish)
 	e.GET("/v1/status", s.getStatus)
+	e.GET("/metrics", s.getMetrics)
 	e.Any("/v1/*", s.notFound)
 
 	e.GET("/healthz", s.getHealthz)

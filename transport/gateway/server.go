@@ -65,6 +65,11 @@ type Options struct {
 	// (https://app.example), of every subdomain (https://*.app.example), or * for any,
 	// without credentials. Default: none but the gateway's own.
 	CORSOrigins []string
+	// Metrics answers /metrics, for those who are granted it. Default: nothing.
+	Metrics http.Handler
+	// Resumed is told of every stream that resumes, and how many events the stream, not
+	// the client's part of it, is ahead of it. It must not block. Default: nobody is told.
+	Resumed func(behind uint64)
 	// Logger gets one record for each failure. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -94,6 +99,12 @@ func (o Options) withDefaults() Options {
 	if o.TicketTTL <= 0 {
 		o.TicketTTL = 5 * time.Minute
 	}
+	if o.Metrics == nil {
+		o.Metrics = http.NotFoundHandler()
+	}
+	if o.Resumed == nil {
+		o.Resumed = func(uint64) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -114,12 +125,15 @@ type Server struct {
 	http      *http.Server
 	encodings []*encoding
 	limits    *limits
-	// streams is how many are open, and opened, gaps and sent count since born; sent
-	// is for what net/http writes.
-	streams atomic.Int64
-	opened  opened
-	gaps    gaps
-	sent    sent
+	// open is what is open now; what follows counts since born.
+	// sent is for what net/http writes.
+	open     open
+	opened   opened
+	outcomes outcomes
+	gaps     gaps
+	sent     sent
+	cuts     cuts
+	problems problems
 	// born is when the clock of the streams began.
 	born time.Time
 
@@ -156,7 +170,7 @@ func New(opts Options) *Server {
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = s.handleError
+	e.HTTPErrorHandler = s.countProblems(s.handleError)
 	e.IPExtractor = extractAddress(s.opts.TrustedProxies)
 	s.routes(e)
 	var protocols http.Protocols

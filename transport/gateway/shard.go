@@ -50,7 +50,7 @@ func (sh *shard) join(st *stream) bool {
 	}
 	st.place = len(sh.streams)
 	sh.streams = append(sh.streams, st)
-	sh.server.streams.Add(1)
+	sh.server.open.add(takenOver, st.encoding, 1)
 	sh.server.running.Add(2) // until end, and for catchUp
 	return true
 }
@@ -69,8 +69,20 @@ func (sh *shard) leave(st *stream) (cancel context.CancelFunc, first bool) {
 	sh.streams[st.place].place = st.place
 	sh.streams[last] = nil
 	sh.streams = sh.streams[:last]
-	sh.server.streams.Add(-1)
+	sh.server.open.add(takenOver, st.encoding, -1)
 	return st.cancel, true
+}
+
+// catchingUp returns how many of the streams are not the shard's own at the moment.
+func (sh *shard) catchingUp() (n int) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, st := range sh.streams {
+		if st.catching {
+			n++
+		}
+	}
+	return n
 }
 
 // wakeUp has the stream served, when it is the shard's.

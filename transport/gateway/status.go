@@ -69,7 +69,7 @@ func (s *Server) getStatus(c echo.Context) error {
 	status := s.opts.Status()
 	status.Stream, status.Subjects = s.opts.Stream, s.opts.Subjects
 	status.HeadID = s.opts.Hub.Head()
-	status.Streams = s.streams.Load()
+	status.Streams = s.open.total()
 	status.Counters = s.Counters()
 	status.Started = s.born.UTC()
 	status.Time = status.Started.Add(s.clock())

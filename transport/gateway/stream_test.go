@@ -456,6 +456,9 @@ func TestStream_WriteTimeout(t *testing.T) {
 		r.publish("events.x", big)
 	}
 	r.await("the stream to be cut", func() bool { return r.streams() == 0 })
+	if n := r.server.Counters().WriteTimeouts; n != 1 {
+		t.Errorf("%d write time-outs are counted", n)
+	}
 }
 
 // streams asks the gateway how many streams are open.

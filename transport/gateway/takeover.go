@@ -220,10 +220,12 @@ func (st *stream) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if err := st.conn.SetWriteDeadline(time.Now().Add(st.server.opts.WriteTimeout)); err != nil {
+	began, timeout := time.Now(), st.server.opts.WriteTimeout
+	if err := st.conn.SetWriteDeadline(began.Add(timeout)); err != nil {
 		return err
 	}
 	n, err := st.conn.Write(b)
+	st.server.cuts.note(err, time.Since(began), timeout)
 	st.shard.sent.add(0, n)
 	st.wrote = st.server.clock()
 	return err
