@@ -40,6 +40,11 @@ export class Follower {
 		return this.link?.state ?? "dropped";
 	}
 
+	/** Neither connected nor trying to be. */
+	get isOff(): boolean {
+		return this.state === "dropped" || this.state === "refused";
+	}
+
 	/** Why the gateway refuses the filter, in its words; empty while it does not. */
 	get refusal(): string {
 		return this.link?.refusal ?? "";
@@ -99,6 +104,7 @@ export class Follower {
 	/** Ends the stream; what waits is shown. */
 	disconnect(): void {
 		this.isPaused = this.letGo = false;
+		this.lostAt = undefined;
 		this.showWaiting();
 		this.link?.drop();
 		this.onChange();
@@ -108,11 +114,6 @@ export class Follower {
 	reconnect(): void {
 		this.link?.open();
 		this.onChange();
-	}
-
-	/** Does not wait for a retry that is due later. */
-	hurry(): void {
-		this.link?.hurry();
 	}
 
 	pause(): void {

@@ -51,7 +51,6 @@ let reading = false;
 
 wireButtons();
 wireKeys();
-wireReturn();
 form.show(asked);
 if (asked.subjects.length > 0) {
 	follow(asked);
@@ -80,25 +79,25 @@ function renderTape(): void {
 }
 
 async function look(): Promise<void> {
-	try {
-		const status = await readStatus();
-		samples.add(rates.sample(status, Date.now()));
-		charts.show(status);
-		gatewayView.show(status);
-		frame.request(charts);
-		if (follower.filter === undefined) {
-			follow({ ...asked, subjects: status.subjects });
-		}
-	} catch {
-		gatewayView.noteSilence(Date.now());
-	}
+	const status = await readStatus().catch(() => undefined);
 	frame.request(gatewayView);
+	if (status === undefined) {
+		gatewayView.noteSilence(Date.now());
+		return;
+	}
+	samples.add(rates.sample(status, Date.now()));
+	charts.show(status);
+	gatewayView.show(status);
+	frame.request(charts);
+	if (follower.filter === undefined) {
+		follow({ ...asked, subjects: status.subjects });
+	}
 }
 
 function wireButtons(): void {
 	byId("pause", HTMLElement).addEventListener("click", togglePause);
 	byId("connect", HTMLElement).addEventListener("click", () => {
-		if (follower.state === "dropped" || follower.state === "refused") {
+		if (follower.isOff && !follower.paused) {
 			follower.reconnect();
 		} else {
 			follower.disconnect();
@@ -118,7 +117,7 @@ function togglePause(): void {
 
 /** Rows that one reads must not move away under one's eyes. */
 function pauseWhileReading(away: boolean): void {
-	if (away && !follower.paused && follower.state !== "dropped") {
+	if (away && !follower.paused && !follower.isOff) {
 		reading = true;
 		follower.pause();
 	} else if (!away && reading) {
@@ -151,17 +150,4 @@ function wireKeys(): void {
 /** Whether a key belongs to what has the focus: a field, or what Space activates. */
 function takesKeys(target: EventTarget | null): boolean {
 	return target instanceof Element && target.matches("input, select, textarea, button, a, summary");
-}
-
-/** A laptop that wakes up need not wait for a timer that slept with it. */
-function wireReturn(): void {
-	const hurry = () => follower.hurry();
-	addEventListener("online", hurry);
-	addEventListener("pageshow", hurry);
-	document.addEventListener("visibilitychange", () => {
-		if (!document.hidden) {
-			hurry();
-			pace.request();
-		}
-	});
 }

@@ -14,7 +14,7 @@ export class TapeBar implements View {
 
 	render(): void {
 		const { follower } = this;
-		const off = follower.state === "dropped" || follower.state === "refused";
+		const off = follower.isOff;
 		setText(this.pause, follower.paused ? "Resume" : "Pause");
 		this.pause.disabled = off && !follower.paused;
 		this.pause.dataset["paused"] = String(follower.paused);
