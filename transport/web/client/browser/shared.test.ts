@@ -288,6 +288,45 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		await expectStreams(1);
 	});
 
+	test("tabs that come and go while events flow: to each its part of the log, whole", async () => {
+		let flowing = true;
+		const flow = (async () => {
+			while (flowing) {
+				await publish(subject, 10).catch(() => {}); // while there is no gateway
+			}
+		})();
+		const pages = await openTabs(4, plan);
+		const left: Page[] = [];
+		for (let round = 0; round < 6; round++) {
+			const [leader] = pages as [Page];
+			await leader.evaluate(() => window.closeStream());
+			left.push(...pages.splice(0, 1));
+			const behind = await pages[0]?.evaluate(() => window.ids[window.ids.length >> 1]);
+			const next = openTab(round % 2 ? plan : { ...plan, lastEventId: behind as string });
+			if (round % 3 === 2) {
+				await ringcast.kill();
+				await ringcast.start();
+			}
+			pages.push(await next);
+			await expectOpen(pages);
+		}
+		flowing = false;
+		await flow;
+		const held = (await ringcast.read(subject)).map(({ id }) => id);
+		for (const page of pages) {
+			await expect
+				.poll(() => page.evaluate(() => window.ids.at(-1)), PATIENT)
+				.toBe(held.at(-1) as string);
+		}
+		for (const page of [...pages, ...left]) {
+			const ids = await page.evaluate(() => window.ids);
+			const first = held.indexOf(ids[0] as string);
+			expect(first).toBeGreaterThanOrEqual(0);
+			expect(ids).toEqual(held.slice(first, first + ids.length));
+		}
+		await expectStreams(1);
+	});
+
 	test("another shareKey, another connection", async () => {
 		const [a] = (await openTabs(1, { ...plan, shareKey: "a" })) as [Page];
 		const [b] = (await openTabs(1, { ...plan, shareKey: "b" })) as [Page];
