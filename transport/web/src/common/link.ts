@@ -79,13 +79,6 @@ export class Link {
 		this.setState("dropped");
 	}
 
-	/** Does not wait any longer where a retry is due later. */
-	hurry(): void {
-		if (this.current === "retrying") {
-			this.stream?.reconnect();
-		}
-	}
-
 	private connect(): ResumableStream {
 		const { query = {}, ...request } = this.request;
 		const stream: ResumableStream = createEventStream(`v1/stream?${new URLSearchParams(query)}`, {
@@ -125,11 +118,13 @@ export class Link {
 	}
 }
 
+/** What is said of a 401. */
+export const WANTS_TOKEN = "it wants a token, and this page has none";
+
 /** Says in words how a stream ended that the user did not close. */
 function refusal(end?: StreamEnd, error?: StreamError): string {
 	if (error !== undefined) {
-		const wantsToken = error.code === "unauthorized";
-		return wantsToken ? "it wants a token, and this page has none" : error.message;
+		return error.code === "unauthorized" ? WANTS_TOKEN : error.message;
 	}
 	if (end?.reason === "json") {
 		return problemDetail(end.body) ?? `the gateway answered ${end.status}`;
