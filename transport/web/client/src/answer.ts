@@ -11,7 +11,7 @@ export interface Lost {
 }
 
 /** What a later request may well be spared: time-outs, rate limits, gateways, overload. */
-const TRANSIENT = [408, 425, 429, 502, 503, 504];
+const TRANSIENT = /408|425|429|50[2-4]/;
 
 /**
  * Judges an answer: undefined for a stream, Lost for one to try again, and thrown where it
@@ -27,7 +27,7 @@ export async function judge(response: Response): Promise<Lost | undefined> {
 	if (ok && /^\s*text\/event-stream\s*(;|$)/i.test(type)) {
 		return undefined;
 	}
-	const transient = TRANSIENT.includes(status);
+	const transient = TRANSIENT.test(`${status}`);
 	if (!transient && /^[^;]*[/+]json\s*(;|$)/i.test(type)) {
 		throw new Ended({ reason: "json", status, body: parse(await response.text()) });
 	}

@@ -5,7 +5,8 @@ export interface Item {
 	readonly comment?: string;
 	/** Of this block. */
 	readonly id?: string | undefined;
-	readonly event?: { readonly type: string; readonly data: string; readonly retry?: number };
+	/** Its lastEventId is for the stream to say. */
+	readonly event?: { type: string; data: string; lastEventId: string; retry: number | undefined };
 }
 
 /**
@@ -18,20 +19,21 @@ export class BodyDecoder {
 	#items: Item[] = [];
 
 	constructor(onRetry: (ms: number) => void) {
-		let said: { retry?: number } = {};
+		let said: number | undefined;
 		this.#parser = createParser({
-			onRetry: (retry) => {
-				said = { retry };
-				onRetry(retry);
+			onRetry: (ms) => {
+				said = ms;
+				onRetry(ms);
 			},
 			onComment: (comment) => this.#items.push({ comment }),
 			onId: (id) => this.#items.push({ id }),
-			onEvent: ({ id, event, data }) => {
+			onEvent: ({ id, event: type, data }) => {
 				if (id !== undefined) {
 					this.#items.pop(); // its own, which came just before
 				}
-				this.#items.push({ id, event: { type: event || "message", data, ...said } });
-				said = {};
+				const event = { type: type || "message", data, lastEventId: "", retry: said };
+				said = undefined;
+				this.#items.push({ id, event });
 			},
 		});
 	}

@@ -46,5 +46,5 @@ export function report(error: unknown): void {
 export function networkError(cause: unknown): StreamError {
 	return globalThis.navigator?.onLine === false
 		? new StreamError("offline", "no network", undefined, cause)
-		: new StreamError("network", "no connection, no server, or CORS", undefined, cause);
+		: new StreamError("network", "no connection, or CORS", undefined, cause);
 }

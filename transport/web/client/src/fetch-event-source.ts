@@ -10,7 +10,7 @@ export interface EventSourceMessage {
 	event: string;
 	data: string;
 	/** What the server has said in `retry:` since the message before. */
-	retry?: number;
+	retry?: number | undefined;
 }
 
 export interface FetchEventSourceInit extends Omit<RequestInit, "headers"> {

@@ -8,7 +8,7 @@ export interface StreamEvent {
 	/** The id to resume from after this event; `""` as long as the server has sent none. */
 	readonly lastEventId: string;
 	/** What the server has said in `retry:` since the event before, in ms. */
-	readonly retry?: number;
+	readonly retry?: number | undefined;
 }
 
 /** What a gateway tells of events that are gone for good (`ringcast.gap`). */

@@ -8,7 +8,7 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 	/** Calls of next() that wait for an event. */
 	readonly #asked: ((result: Result | Promise<Result>) => void)[] = [];
 	/** An event that waits for a call of next(). */
-	#held: { readonly event: StreamEvent; readonly taken: () => void } | undefined;
+	#held: { readonly event: StreamEvent; readonly taken: (really: boolean) => void } | undefined;
 	#ended = false;
 	#error: unknown;
 
@@ -17,8 +17,8 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 		this.#onleave = onleave;
 	}
 
-	/** Hands an event over. Where the loop is not back for it: resolves when it is, or is over. */
-	offer(event: StreamEvent): Promise<void> | undefined {
+	/** Hands an event over. Where the loop is not back for it: whether it has come back. */
+	offer(event: StreamEvent): Promise<boolean> | undefined {
 		const ask = this.#asked.shift();
 		if (ask !== undefined || this.#ended) {
 			ask?.({ done: false, value: event });
@@ -33,7 +33,7 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 	end(error?: unknown): void {
 		this.#ended = true;
 		this.#error ??= error;
-		this.#held?.taken();
+		this.#held?.taken(false);
 		this.#held = undefined;
 		for (const ask of this.#asked.splice(0)) {
 			ask(this.next());
@@ -45,7 +45,7 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 		const held = this.#held;
 		if (held !== undefined) {
 			this.#held = undefined;
-			held.taken();
+			held.taken(true);
 			return { done: false, value: held.event };
 		}
 		if (!this.#ended) {

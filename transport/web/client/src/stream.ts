@@ -95,15 +95,12 @@ class Stream implements ResumableStream {
 	}
 
 	addEventListener(type: string, listener: Listener): void {
-		this.#listeners.set(type, this.#of(type).add(listener));
+		const listeners = this.#listeners.get(type) ?? new Set();
+		this.#listeners.set(type, listeners.add(listener));
 	}
 
 	removeEventListener(type: string, listener: Listener): void {
-		this.#of(type).delete(listener);
-	}
-
-	#of(type: string): Set<Listener> {
-		return this.#listeners.get(type) ?? new Set();
+		this.#listeners.get(type)?.delete(listener);
 	}
 
 	[Symbol.asyncIterator](): AsyncIterator<StreamEvent> {
@@ -127,6 +124,9 @@ class Stream implements ResumableStream {
 		const ended = new Ended({ reason: "closed" });
 		this.#life.abort(ended);
 		this.#current.abort(ended);
+		for (const reader of this.#readers) {
+			reader.end();
+		}
 	}
 
 	async #run(): Promise<StreamEnd> {
@@ -205,7 +205,7 @@ class Stream implements ResumableStream {
 	/** Gives the attempt up after so long. */
 	#limit(code: StreamErrorCode, ms: number): void {
 		this.#alarm.limit(ms, () =>
-			this.#current.abort(new StreamError(code, `nothing came within ${ms} ms`)),
+			this.#current.abort(new StreamError(code, `nothing within ${ms} ms`)),
 		);
 	}
 
@@ -278,12 +278,12 @@ class Stream implements ResumableStream {
 			}
 			return undefined;
 		}
-		const whole = { ...event, lastEventId };
-		this.#dispatch(whole);
+		event.lastEventId = lastEventId;
+		this.#dispatch(event);
 		if (this.#readers.size > 0) {
-			return this.#offer(whole, before);
+			return this.#offer(event, before);
 		}
-		this.#dispatched(whole);
+		this.#dispatched(event);
 		return undefined;
 	}
 
@@ -293,7 +293,7 @@ class Stream implements ResumableStream {
 		} else {
 			this.#call(this.#options.onmessage, event);
 		}
-		for (const listener of [...this.#of(event.type)]) {
+		for (const listener of [...(this.#listeners.get(event.type) ?? [])]) {
 			this.#call(listener, event);
 		}
 	}
@@ -304,7 +304,9 @@ class Stream implements ResumableStream {
 			const held = reader.offer(event);
 			if (held !== undefined) {
 				this.lastEventId = before;
-				await abortable(held, this.#life.signal); // not given up for reconnect()
+				if (!(await held)) {
+					throw this.#life.signal.reason;
+				}
 			}
 		}
 		this.lastEventId = event.lastEventId;
