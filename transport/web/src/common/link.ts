@@ -28,7 +28,7 @@ export interface LinkListener {
 /** What to stream, as createEventStream takes it. */
 export type LinkRequest = Pick<
 	EventStreamOptions,
-	"subjects" | "headers" | "from" | "headers" | "storage" | "storageKey"
+	"subjects" | "from" | "headers" | "storage" | "storageKey"
 > & {
 	/** The other parameters of the stream: conflate, type, format. */
 	readonly query?: Readonly<Record<string, string>>;
