@@ -2,6 +2,7 @@ import type { Gap, StreamEvent } from "#client";
 import { Link, type LinkState } from "../common/link.ts";
 import type { Filter } from "./filter.ts";
 import { Backlog, type Row, Tape } from "./tape.ts";
+import type { Token } from "./token.ts";
 
 /** The rows that are shown, and those that wait while the page is paused. */
 const SHOWN = { rows: 500, size: 16 << 20 };
@@ -34,7 +35,10 @@ export class Follower {
 	private letGo = false;
 
 	/** @param onChange is told of everything */
-	constructor(private readonly onChange: () => void) {}
+	constructor(
+		private readonly token: Token,
+		private readonly onChange: () => void,
+	) {}
 
 	get state(): LinkState {
 		return this.link?.state ?? "dropped";
@@ -86,6 +90,7 @@ export class Follower {
 			{
 				subjects: filter.subjects,
 				from: filter.from,
+				headers: () => this.token.headers(),
 				query: {
 					format: "cloudevents", // raw data tells no subject
 					...(filter.types.length > 0 && { type: filter.types.join(",") }),

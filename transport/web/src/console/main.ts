@@ -1,5 +1,6 @@
 import { byId } from "../common/dom.ts";
 import { Frame } from "../common/frame.ts";
+import { WANTS_TOKEN } from "../common/link.ts";
 import { Charts } from "./charts.ts";
 import { type Filter, filterOfQuery, queryOfFilter } from "./filter.ts";
 import { FilterForm } from "./filter-form.ts";
@@ -11,10 +12,12 @@ import { poll } from "./poll.ts";
 import { PublishForm } from "./publish-form.ts";
 import { Rates } from "./rates.ts";
 import { Samples } from "./samples.ts";
-import { readStatus } from "./status.ts";
+import { readStatus, type Status, StatusRefused } from "./status.ts";
 import { Table } from "./table.ts";
 import { eventOf } from "./tape.ts";
 import { TapeBar } from "./tape-bar.ts";
+import { Token } from "./token.ts";
+import { TokenForm } from "./token-form.ts";
 
 const STATUS_EVERY_MS = 1_000;
 const ROWS_EVERY_MS = 100;
@@ -25,7 +28,8 @@ const rates = new Rates();
 const charts = new Charts(samples);
 const gatewayView = new GatewayView();
 
-const follower = new Follower(() => pace.request());
+const token = new Token();
+const follower = new Follower(token, () => pace.request());
 const tapeBar = new TapeBar(follower);
 const table = new Table(
 	follower,
@@ -41,10 +45,19 @@ const inspector = new Inspector(
 	(id) => resumeAfter(id),
 	() => table.unchoose(),
 );
-new PublishForm();
+new PublishForm(token);
+const tokenForm = new TokenForm(token, () => {
+	statusRefusal = "";
+	if (follower.filter !== undefined) {
+		follow(follower.filter);
+	}
+});
 
 /** What the page's URL asks for: without a subject, everything that the gateway serves. */
 const asked = filterOfQuery(location.search);
+
+/** Why the gateway does not show its status; empty while it does. */
+let statusRefusal = "";
 
 /** Paused by scrolling away from the newest rows, and until one scrolls back. */
 let reading = false;
@@ -76,14 +89,30 @@ function renderTape(): void {
 	table.render();
 	tapeBar.render();
 	form.showRefusal(follower.refusal);
+	renderTokenForm();
+}
+
+function renderTokenForm(): void {
+	const stream = follower.refusal === WANTS_TOKEN ? `The gateway refuses: ${WANTS_TOKEN}.` : "";
+	const status = statusRefusal && `The gateway does not show its state: ${statusRefusal}.`;
+	tokenForm.ask(status || stream);
 }
 
 async function look(): Promise<void> {
-	const status = await readStatus().catch(() => undefined);
-	frame.request(gatewayView);
-	if (status === undefined) {
-		gatewayView.noteSilence(Date.now());
+	let status: Status;
+	try {
+		status = await readStatus(token.headers());
+		statusRefusal = "";
+	} catch (error) {
+		if (error instanceof StatusRefused) {
+			statusRefusal = error.message;
+		} else {
+			gatewayView.noteSilence(Date.now());
+		}
 		return;
+	} finally {
+		renderTokenForm();
+		frame.request(gatewayView);
 	}
 	samples.add(rates.sample(status, Date.now()));
 	charts.show(status);

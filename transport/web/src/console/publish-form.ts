@@ -1,5 +1,6 @@
 import { byId, setText } from "../common/dom.ts";
 import { Publisher } from "./publish.ts";
+import type { Token } from "./token.ts";
 
 /** The box that publishes. */
 export class PublishForm {
@@ -10,9 +11,10 @@ export class PublishForm {
 	private readonly end = byId("publish-end", HTMLInputElement);
 	private readonly button = byId("publish-send", HTMLButtonElement);
 	private readonly answer = byId("publish-answer", HTMLElement);
-	private readonly publisher = new Publisher();
+	private readonly publisher: Publisher;
 
-	constructor() {
+	constructor(token: Token) {
+		this.publisher = new Publisher(token);
 		this.form.addEventListener("submit", (event) => {
 			event.preventDefault();
 			void this.publish();

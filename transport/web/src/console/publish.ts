@@ -1,4 +1,5 @@
 import { problemDetail } from "../common/link.ts";
+import type { Token } from "./token.ts";
 
 /** What one publishes. */
 export interface Draft {
@@ -26,12 +27,14 @@ const ANSWER_MS = 30_000;
 export class Publisher {
 	private unanswered: { readonly draft: string; readonly key: string } | undefined;
 
+	constructor(private readonly token: Token) {}
+
 	/** Throws an Error that says in words why the event was not stored, or may not be. */
 	async publish(draft: Draft): Promise<Ack> {
 		const text = JSON.stringify(draft);
 		const key = this.unanswered?.draft === text ? this.unanswered.key : randomKey();
 		this.unanswered = { draft: text, key };
-		const answer = await post(draft, key);
+		const answer = await post(draft, { ...this.token.headers(), "Idempotency-Key": key });
 		if (answer.ok || answer.status < 500) {
 			this.unanswered = undefined;
 		}
@@ -43,8 +46,8 @@ export class Publisher {
 	}
 }
 
-async function post(draft: Draft, key: string): Promise<Response> {
-	const headers = new Headers({ "Idempotency-Key": key });
+async function post(draft: Draft, given: Record<string, string>): Promise<Response> {
+	const headers = new Headers(given);
 	try {
 		if (draft.type !== "") {
 			headers.set("Ringcast-Event", utf8Header(draft.type));

@@ -1,3 +1,5 @@
+import { problemDetail } from "../common/link.ts";
+
 /** The answer of GET /v1/status, as far as the console shows it; see PROTOCOL.md. */
 export interface Status {
 	/** RFC 3339; their difference is that of a clock that is never set. */
@@ -48,13 +50,18 @@ export interface Counters {
 
 const ANSWER_MS = 5_000;
 
-export async function readStatus(): Promise<Status> {
+/** The gateway has answered, but not with its status: to whom it is not granted, for one. */
+export class StatusRefused extends Error {}
+
+export async function readStatus(headers: Record<string, string>): Promise<Status> {
 	const answer = await fetch("v1/status", {
+		headers,
 		cache: "no-store",
 		signal: AbortSignal.timeout(ANSWER_MS),
 	});
 	if (!answer.ok) {
-		throw new Error(`the gateway answered ${answer.status}`);
+		const body: unknown = await answer.json().catch(() => undefined);
+		throw new StatusRefused(problemDetail(body) ?? `it answered ${answer.status}`);
 	}
 	return (await answer.json()) as Status;
 }
