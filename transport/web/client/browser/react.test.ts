@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-	page = await browser.newPage();
+	page = await (await browser.newContext()).newPage();
 	errors = [];
 	page.on("pageerror", (error) => errors.push(String(error)));
 	page.on("console", (message) => {
@@ -37,7 +37,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-	await page.close();
+	await page.context().close();
 	expect(errors).toEqual([]);
 	await expectStreams(0);
 });
@@ -209,4 +209,35 @@ test("a burst is rendered once a frame, and memory holds the newest", async () =
 	// Two calls a render in StrictMode; besides frames, the first renders and the open stream's.
 	expect(await page.evaluate(() => window.renders)).toBeLessThanOrEqual(2 * (await frames) + 8);
 	expect(await page.evaluate(() => window.renders)).toBeLessThan(burst / 10);
+});
+
+test("where there are no frames, as in a hidden tab, it is rendered all the same", async () => {
+	await page.addInitScript(() => {
+		window.requestAnimationFrame = () => 0;
+	});
+	await page.reload();
+	await show({ mark: "a" });
+	await text("status", "open");
+	await ringcast.publish("events.react.x", "1");
+	await text("events", "1");
+});
+
+test("with createSharedEventStream two tabs have one connection", async () => {
+	const first = page;
+	page = await first.context().newPage();
+	await page.goto(modules.page("client/browser/pages/react.tsx"));
+	for (const tab of [first, page]) {
+		const props = { url: `${ringcast.url}/v1/stream`, shared: true, mark: "a" };
+		await tab.evaluate((props) => window.show(props), props);
+	}
+	await text("status", "open");
+	await expect.poll(() => first.locator("#status").textContent(), PATIENT).toBe("open");
+	await expectStreams(1);
+	await ringcast.publish("events.react.x", "for both");
+	await text("events", "for both");
+	await expect.poll(() => first.locator("#events").textContent(), PATIENT).toBe("for both");
+	await first.close();
+	await ringcast.publish("events.react.x", "after");
+	await text("events", "for both after");
+	expect(await called()).toEqual(["a for both", "a after"]);
 });

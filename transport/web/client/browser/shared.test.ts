@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { launch } from "../../testing/browser.ts";
@@ -286,6 +287,68 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		const after = await publish(subject, 3);
 		await expectSeen(pages, [...before, ...after]);
 		await expectStreams(1);
+	});
+
+	test("a tab that reads slowly holds nobody back, and has everything in the end", async () => {
+		const [quick] = (await openTabs(1, plan)) as [Page];
+		const [slow] = (await openTabs(1, { ...plan, slow: true })) as [Page];
+		// More than may wait for a tab, and then more than it finds in its log.
+		const data = Array.from({ length: 60 }, (_, n) => `${n} `.padEnd(100_000, "x"));
+		for (const [n, value] of data.entries()) {
+			await ringcast.publish(subject, value);
+			if (n === 39) {
+				await expect.poll(() => quick.evaluate(() => window.seen.length), PATIENT).toBe(40);
+			}
+		}
+		await expect.poll(() => quick.evaluate(() => window.seen.length), PATIENT).toBe(60);
+		expect(await slow.evaluate(() => window.seen)).toEqual([]);
+		await slow.evaluate(() => window.go());
+		await expectSeen([slow, quick], data);
+		// It had let go, and asked for the rest itself.
+		expect(await slow.evaluate(() => window.requests)).toBeGreaterThan(0);
+		await expectStreams(1);
+	});
+
+	test("ids that are not a gateway's", async () => {
+		const said: string[] = [];
+		const open = new Set<ServerResponse>();
+		const block = (id: string) => `data: ${id}\nid: ${id}\n\n`;
+		const say = (id: string) => {
+			said.push(id);
+			for (const response of open) {
+				response.write(block(id));
+			}
+		};
+		const server = await TestServer.start((response, { method, headers }) => {
+			response.setHeader("Access-Control-Allow-Origin", "*");
+			response.setHeader("Access-Control-Allow-Headers", "last-event-id");
+			if (method === "OPTIONS") {
+				response.end();
+				return;
+			}
+			const last = headers["last-event-id"] as string | undefined;
+			stream(
+				response,
+				said
+					.slice(last ? said.indexOf(last) + 1 : said.length)
+					.map(block)
+					.join(""),
+			);
+			open.add(response);
+			response.on("close", () => open.delete(response));
+		});
+		const pages = await Promise.all([1, 2, 3].map(() => openTab(plan, server.url)));
+		await expectOpen(pages);
+		expect(open.size).toBe(1);
+		say("pear");
+		say("apple");
+		await expectSeen(pages, ["pear", "apple"]);
+		const [leader] = pages as [Page];
+		await leader.evaluate(() => window.closeStream());
+		say("zebra");
+		say("fig");
+		await expectSeen(pages.slice(1), ["pear", "apple", "zebra", "fig"]);
+		await expect.poll(() => open.size, PATIENT).toBe(1);
 	});
 
 	test("tabs that come and go while events flow: to each its part of the log, whole", async () => {

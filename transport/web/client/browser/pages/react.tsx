@@ -2,6 +2,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import type { StreamEvent } from "../../src/index.ts";
 import { useEventStream } from "../../src/react.ts";
+import { createSharedEventStream } from "../../src/shared.ts";
 
 export interface Props {
 	readonly url: string | null;
@@ -11,6 +12,8 @@ export interface Props {
 	readonly limit?: number;
 	/** Marks the render whose callback is called. */
 	readonly mark?: string;
+	/** Shares the connection with other tabs. */
+	readonly shared?: boolean;
 }
 
 declare global {
@@ -49,6 +52,7 @@ function Feed({
 	enabled = true,
 	limit,
 	mark,
+	shared = false,
 }: Props) {
 	window.renders++;
 	const feed = useEventStream(url, {
@@ -56,6 +60,7 @@ function Feed({
 		from,
 		enabled,
 		...(limit !== undefined && { limit }),
+		...(shared && { create: createSharedEventStream }),
 		headers: () => ({ Authorization: `Bearer ${mark}` }),
 		retry: { baseMs: 50 },
 		fetch: (...args) => {

@@ -9,6 +9,8 @@ export interface Plan {
 	readonly shareKey?: string;
 	/** The token that `headers` gives before `onunauthorized` was called. */
 	readonly token?: string;
+	/** Reads in a loop that stands until `go` is called. */
+	readonly slow?: boolean;
 }
 
 declare global {
@@ -26,6 +28,7 @@ declare global {
 		state(): number;
 		closeStream(): void;
 		reconnectStream(): void;
+		go(): void;
 	}
 }
 
@@ -42,7 +45,7 @@ window.fetch = (...args) => {
 	return ownFetch(...args);
 };
 
-window.share = (url, { way, token, ...plan }) => {
+window.share = (url, { way, token, slow = false, ...plan }) => {
 	if (way === "none") {
 		Reflect.deleteProperty(Navigator.prototype, "locks");
 	}
@@ -51,7 +54,9 @@ window.share = (url, { way, token, ...plan }) => {
 		...plan,
 		retry: { baseMs: 100 },
 		onmessage: (event) => {
-			window.seen.push(event.data);
+			if (!slow) {
+				window.seen.push(event.data);
+			}
 			window.ids.push(event.lastEventId);
 		},
 		onerror: (error) => window.errors.push(error.code),
@@ -75,6 +80,17 @@ window.share = (url, { way, token, ...plan }) => {
 		...(way === "broken-worker" && { worker: () => new SharedWorker("/no/such/worker.js") }),
 	};
 	const stream = createSharedEventStream(url, options);
+	if (slow) {
+		const gone = new Promise<void>((resolve) => {
+			window.go = resolve;
+		});
+		void (async () => {
+			for await (const { data } of stream) {
+				await gone;
+				window.seen.push(data);
+			}
+		})();
+	}
 	window.state = () => stream.readyState;
 	window.closeStream = () => stream.close();
 	window.reconnectStream = () => stream.reconnect();
