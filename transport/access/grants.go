@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 
 	"ringcast/broker"
 )
@@ -43,9 +44,15 @@ func newGrants(patterns map[Action][]string) (grants, error) {
 }
 
 // missing returns the first of the subjects that can match something not granted.
+// Presence (see broker.PresenceToken) is granted by patterns that name it alone: who
+// may read what is said in a room need not know who is there.
 func (g grants) missing(action Action, subjects ...string) (subject string, ok bool) {
 	for _, s := range subjects {
-		if !broker.Within(s, g[action]) {
+		granted := g[action]
+		if broker.NamesPresence(s) {
+			granted = slices.DeleteFunc(slices.Clone(granted), func(p string) bool { return !broker.NamesPresence(p) })
+		}
+		if !broker.Within(s, granted) {
 			return s, true
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"ringcast/broker"
 )
 
 var (
@@ -92,7 +94,8 @@ func New(ctx context.Context, opts Options) (*Policy, error) {
 
 // Everybody returns a policy that lets everybody do everything.
 func Everybody() *Policy {
-	all := grants{Subscribe: {">"}, Publish: {">"}, Admin: {">"}}
+	presence := broker.PresenceToken
+	all := grants{Subscribe: {">", "*." + presence, "*." + presence + ".>"}, Publish: {">"}, Admin: {">"}}
 	return &Policy{anonymous: &Identity{grants: all}}
 }
 
