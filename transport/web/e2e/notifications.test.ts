@@ -132,7 +132,7 @@ describe("what is shown", () => {
 
 	test("an event that is no JSON and has no name is shown as it is", async () => {
 		const page = await openPage("you");
-		await textOf(page, "#feed-empty", /ringcast pub/);
+		await textOf(page, "#feed-empty", /ringcast pub events\.notify\.you "Hello"/);
 		await ringcast.publish("events.notify.you", "  just text  ");
 		await textOf(page, "#feed .notification-title", /just text/);
 		expect(await page.isVisible("#feed-empty")).toBe(false);

@@ -179,6 +179,7 @@ describe("a cut", () => {
 		const page = await openPage();
 		await page.click("#toggle");
 		await textOf(page, "#status-text", /^Dropped$/);
+		await textOf(page, "#published", /^–$/);
 		const price = await page.textContent("#chart-price");
 		await publishedMoreThan(ringcast, QUOTES, (await ringcast.read(QUOTES)).length + 300);
 		expect(await page.textContent("#chart-price")).toBe(price);

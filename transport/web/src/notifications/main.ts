@@ -105,6 +105,7 @@ function showUser(): void {
 	setText(byId("user", HTMLElement), user);
 	setText(byId("subject", HTMLElement), subject);
 	setText(byId("send", HTMLElement), `Notify ${user}`);
+	setText(byId("publish-hint", HTMLElement), `ringcast pub ${subject} "Hello"`);
 	for (const link of byId("users", HTMLElement).querySelectorAll("a")) {
 		if (link.search === `?user=${encodeURIComponent(user)}`) {
 			link.setAttribute("aria-current", "true");

@@ -42,7 +42,7 @@ const link = new Link(
 	{ onState: changed, onEvent: take, onGap: showGap },
 );
 const buttons = new CutButtons(link);
-setInterval(() => showReading(meter.read(link.lastId)), READ_MS);
+setInterval(readMeter, READ_MS);
 scroll();
 link.open();
 
@@ -50,6 +50,11 @@ function showStatus(): void {
 	showLink(link);
 	showCut(cuts.last, catchUp);
 	buttons.show();
+}
+
+/** What is published while the page is cut off, nobody tells it. */
+function readMeter(): void {
+	showReading(meter.read(link.state === "live" ? link.lastId : undefined));
 }
 
 function changed(state: LinkState): void {
