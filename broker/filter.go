@@ -18,8 +18,9 @@ const (
 	MaxFilterWildcards = 16 << 10
 )
 
-// Filter selects events: by subject, and among those optionally by type. It is
-// immutable and safe for concurrent use. The zero Filter matches nothing.
+// Filter selects events: by subject, and among those optionally by type. Wildcards do
+// not match PresenceToken in its place. A Filter is immutable and safe for concurrent
+// use. The zero Filter matches nothing.
 type Filter struct {
 	subjects []string // validated, sorted, none covered by another
 	types    []string // sorted; empty means any
@@ -67,10 +68,11 @@ func NewFilter(subjects, types []string) (Filter, error) {
 // Each is looked up in a sublist of the others as if it were literal. There * and >
 // are in no other subject as literal tokens, so that they match what covers them:
 // * matches * or >, and > matches >, but also a * in its place. Therefore subjects
-// that end in > are looked up among those that do.
+// that end in > are looked up among those that do, and those that name the token of
+// presence, which no wildcard matches, among their like.
 func withoutCovered(subjects []string) ([]string, error) {
 	all := slices.Compact(slices.Sorted(slices.Values(subjects)))
-	wild, tails := gsl.NewSublist[struct{}](), gsl.NewSublist[struct{}]()
+	wilds := map[bool]*wildcards{false: newWildcards(), true: newWildcards()} // by NamesPresence
 	size := 0
 	for _, s := range all {
 		if IsLiteral(s) {
@@ -79,23 +81,37 @@ func withoutCovered(subjects []string) ([]string, error) {
 		if size += len(s); size > MaxFilterWildcards {
 			return nil, fmt.Errorf("subjects with wildcards have more than %d bytes together", MaxFilterWildcards)
 		}
-		insert(wild, s)
-		if hasTail(s) {
-			insert(tails, s)
-		}
+		wilds[NamesPresence(s)].insert(s)
 	}
-	return slices.DeleteFunc(all, func(s string) bool {
-		others := wild
-		if hasTail(s) {
-			others = tails
-		}
-		if IsLiteral(s) {
-			return others.HasInterest(s)
-		}
-		remove(others, s)
-		defer insert(others, s)
-		return others.HasInterest(s)
-	}), nil
+	return slices.DeleteFunc(all, func(s string) bool { return wilds[NamesPresence(s)].cover(s) }), nil
+}
+
+// wildcards are patterns to find the covered among; tails are those that end in >.
+type wildcards struct{ all, tails *gsl.SimpleSublist }
+
+func newWildcards() *wildcards {
+	return &wildcards{all: gsl.NewSublist[struct{}](), tails: gsl.NewSublist[struct{}]()}
+}
+
+func (w *wildcards) insert(pattern string) {
+	insert(w.all, pattern)
+	if hasTail(pattern) {
+		insert(w.tails, pattern)
+	}
+}
+
+// cover reports whether another one covers the subject.
+func (w *wildcards) cover(s string) bool {
+	if IsLiteral(s) {
+		return w.all.HasInterest(s)
+	}
+	others := w.all
+	if hasTail(s) {
+		others = w.tails
+	}
+	remove(others, s)
+	defer insert(others, s)
+	return others.HasInterest(s)
 }
 
 // insert adds a valid subject, which a sublist cannot refuse.
@@ -133,10 +149,27 @@ func (f Filter) Literal() bool {
 // MatchesSubject reports whether an event published to the literal subject can
 // match.
 func (f Filter) MatchesSubject(subject string) bool {
-	if len(f.subjects) == 1 {
-		return covers(f.subjects[0], subject)
+	switch {
+	case len(f.subjects) == 1:
+		return covers(f.subjects[0], subject) && !f.Hides(subject)
+	case f.sublist == nil || !f.sublist.HasInterest(subject):
+		return false
 	}
-	return f.sublist != nil && f.sublist.HasInterest(subject)
+	return !f.Hides(subject)
+}
+
+// Hides reports whether the filter does not match the subject though a wildcard of it
+// would: the subject names PresenceToken, and none of the filter's that match does.
+func (f Filter) Hides(subject string) bool {
+	return NamesPresence(subject) &&
+		!slices.ContainsFunc(f.subjects, func(p string) bool { return NamesPresence(p) && covers(p, subject) })
+}
+
+// Overlaps reports whether some subject can match both the filter and the pattern.
+func (f Filter) Overlaps(pattern string) bool {
+	return slices.ContainsFunc(f.subjects, func(s string) bool {
+		return NamesPresence(s) == NamesPresence(pattern) && Overlap(s, pattern)
+	})
 }
 
 // MatchesType reports whether an event with the type given by its producer

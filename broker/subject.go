@@ -92,6 +92,23 @@ func covers(outer, inner string) bool {
 	}
 }
 
+// Overlap reports whether some subject matches both patterns.
+func Overlap(a, b string) bool {
+	for {
+		at, aRest, aMore := strings.Cut(a, tokenSep)
+		bt, bRest, bMore := strings.Cut(b, tokenSep)
+		switch {
+		case at == wildcardTail || bt == wildcardTail:
+			return true
+		case at != bt && at != wildcardToken && bt != wildcardToken, aMore != bMore:
+			return false
+		case !aMore:
+			return true
+		}
+		a, b = aRest, bRest
+	}
+}
+
 // Within reports whether every subject that matches the pattern matches one of the
 // allowed patterns too.
 //

@@ -79,6 +79,9 @@ type Subscription struct {
 	// mark, unless nil, is the position before the first event that may match of
 	// those appended since the last Next (H2).
 	mark atomic.Pointer[ID]
+	// progress is the sequence of position, twice, and one more where caughtUp: as of
+	// the last Next, for Lag.
+	progress atomic.Uint64
 
 	feed *feed
 	// at is the place in feed.subs; it and closed are guarded by hub.mu.
@@ -157,6 +160,33 @@ func (s *Subscription) Close() {
 	}
 }
 
+// Filter returns what the subscription selects.
+func (s *Subscription) Filter() Filter { return s.req.Filter }
+
+// Lag returns the sequence up to which the subscriber was given what matches, and how
+// many sequences of the log are left after it. It may be called from any goroutine.
+func (s *Subscription) Lag() (at, behind uint64) {
+	head, mark, progress := s.hub.Head().Seq, s.mark.Load(), s.progress.Load()
+	at = progress >> 1
+	if progress&1 == 1 { // H2
+		upTo := head
+		if mark != nil {
+			upTo = mark.Seq
+		}
+		at = max(at, upTo)
+	}
+	return at, head - min(at, head)
+}
+
+// noteProgress keeps for Lag how far the subscription has come.
+func (s *Subscription) noteProgress() {
+	progress := s.position.Seq << 1
+	if s.settled && s.caughtUp {
+		progress++
+	}
+	s.progress.Store(progress)
+}
+
 // Ready receives when Next may have something new. A receive may be spurious.
 func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 
@@ -177,6 +207,7 @@ func (s *Subscription) wake() {
 // log. Errors: the context's; ErrTooMany for a snapshot beyond its bound; a
 // failure of the log that the history cannot make good.
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {
+	defer s.noteProgress()
 	for {
 		mark, head, epoch := s.take()
 		if epoch%2 == 1 { // H3: Reset wakes everybody when it is done
@@ -221,6 +252,7 @@ func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 // history, so that it may be called where nothing may take long. ok is false where
 // that is not enough: then call Next.
 func (s *Subscription) TryNext() (_ Batch, ok bool) {
+	defer s.noteProgress()
 	if !s.settled || s.unsure || len(s.snapshot) > 0 && !s.round {
 		return Batch{}, false
 	}

@@ -87,8 +87,8 @@ func (x *index) each(f broker.Filter, visit func(*subjectEvents) bool) bool {
 		}
 	}
 	through := true
-	stree.IntersectGSL(x.tree, f.Sublist(), func(_ []byte, s **subjectEvents) bool {
-		through = visit(*s)
+	stree.IntersectGSL(x.tree, f.Sublist(), func(subject []byte, s **subjectEvents) bool {
+		through = f.Hides(viewText(subject)) || visit(*s)
 		return through
 	})
 	return through

@@ -113,14 +113,14 @@ func (m *model) last(f broker.Filter) (seqs []uint64) {
 // go by index and by scan. The DEL byte is what the index's tree refuses.
 func modelSubjects() *rapid.Generator[string] {
 	return rapid.OneOf(
-		rapid.SampledFrom([]string{"a.x", "a.y", "b.x", "b.x.deep"}),
+		rapid.SampledFrom([]string{"a.x", "a.y", "b.x", "b.x.deep", "a.$presence.x"}),
 		rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("rare.%d", rapid.IntRange(0, 40).Draw(t, "rare")) }),
 		rapid.Just("odd.\x7f"),
 	)
 }
 
 func modelFilters() *rapid.Generator[broker.Filter] {
-	subjects := []string{">", "a.>", "*.x", "b.>", "rare.*", "rare.7", "rare.8", "a.x", "none", "odd.*"}
+	subjects := []string{">", "a.>", "*.x", "b.>", "rare.*", "rare.7", "rare.8", "a.x", "none", "odd.*", "a.$presence.>"}
 	return rapid.Custom(func(t *rapid.T) broker.Filter {
 		chosen := rapid.SliceOfN(rapid.SampledFrom(subjects), 1, 3).Draw(t, "subjects")
 		types := rapid.SampledFrom([][]string{nil, nil, {"add"}, {"message", "del"}}).Draw(t, "types")

@@ -3,6 +3,8 @@ package jetstream
 import (
 	"slices"
 	"strings"
+
+	"ringcast/broker"
 )
 
 const (
@@ -18,7 +20,7 @@ func disjoint(patterns []string) []string {
 	var out []string
 	for _, p := range patterns {
 		for i := 0; i < len(out); i++ {
-			if overlap(out[i], p) {
+			if broker.Overlap(out[i], p) {
 				p = union(out[i], p)
 				out = slices.Delete(out, i, i+1)
 				i = -1 // the wider one may overlap any of the others
@@ -27,23 +29,6 @@ func disjoint(patterns []string) []string {
 		out = append(out, p)
 	}
 	return out
-}
-
-// overlap reports whether some subject matches both patterns.
-func overlap(a, b string) bool {
-	for {
-		at, aRest, aMore := strings.Cut(a, ".")
-		bt, bRest, bMore := strings.Cut(b, ".")
-		switch {
-		case at == anyTokens || bt == anyTokens:
-			return true
-		case at != bt && at != anyToken && bt != anyToken, aMore != bMore:
-			return false
-		case !aMore:
-			return true
-		}
-		a, b = aRest, bRest
-	}
 }
 
 // union returns a pattern that covers both, token by token.

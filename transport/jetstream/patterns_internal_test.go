@@ -45,7 +45,7 @@ func TestDisjoint_property(t *testing.T) {
 		out := disjoint(patterns)
 		for i, a := range out {
 			for _, b := range out[i+1:] {
-				if overlap(a, b) {
+				if broker.Overlap(a, b) {
 					t.Fatalf("%q of %q overlap", []string{a, b}, out)
 				}
 			}
@@ -54,8 +54,8 @@ func TestDisjoint_property(t *testing.T) {
 		if matchesAny(s, patterns) && !matchesAny(s, out) {
 			t.Fatalf("%q is lost in %q", s, out)
 		}
-		// overlap itself, against a subject that matches both.
-		if a, b := patterns[0], patterns[len(patterns)-1]; matchesAny(s, []string{a}) && matchesAny(s, []string{b}) && !overlap(a, b) {
+		// Overlap itself, against a subject that matches both.
+		if a, b := patterns[0], patterns[len(patterns)-1]; matchesAny(s, []string{a}) && matchesAny(s, []string{b}) && !broker.Overlap(a, b) {
 			t.Fatalf("%q matches %q and %q", s, a, b)
 		}
 	})
