@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/cmd/internal/config"
+	"ringcast/cmd/internal/metrics"
 	"ringcast/replay"
 	"ringcast/transport/access"
 	"ringcast/transport/gateway"
@@ -83,13 +85,15 @@ type server struct {
 	stopRead context.CancelFunc
 	access   *access.Policy
 	stopKeys context.CancelFunc
+	metrics  *metrics.Metrics
 	gateway  *gateway.Server
 	listener net.Listener
+	admin    *http.Server // nil without admin-listen
 
 	stopCertificate context.CancelFunc // nil without TLS
 
-	// running counts the goroutines of the reader and the gateway; one that ends
-	// by itself says why in failed, which has room for both.
+	// running counts the goroutines of the reader, the gateway and the admin listener;
+	// one that ends by itself says why in failed, which has room for all.
 	running sync.WaitGroup
 	failed  chan error
 
@@ -99,7 +103,7 @@ type server struct {
 
 // start starts every part. When one fails, those before it are stopped again.
 func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, failed: make(chan error, 2)}
+	s := &server{cfg: cfg, log: log, failed: make(chan error, 3), metrics: newMetrics()}
 	for _, part := range []func(context.Context) error{
 		s.makeDataDir,
 		s.startEmbedded,
@@ -109,6 +113,8 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 		s.openRing,
 		s.startReader,
 		s.hearOfStream,
+		s.makeGateway,
+		s.startAdmin,
 		s.startGateway,
 	} {
 		if err := part(ctx); err != nil {
@@ -134,6 +140,7 @@ func (s *server) wait(ctx context.Context) error {
 func (s *server) stop() error {
 	return errors.Join(
 		s.stopGateway(),
+		s.stopAdmin(),
 		s.closeAccess(),
 		s.stopReader(),
 		s.closeRing(),
@@ -243,6 +250,7 @@ func (s *server) openRing(context.Context) (err error) {
 		MaxBytes:  int64(s.cfg.RingMaxBytes),
 		MaxAge:    s.cfg.RingMaxAge,
 		Logger:    s.log,
+		Committed: s.metrics.Committed,
 	})
 	return err
 }
@@ -311,7 +319,7 @@ func (s *server) read(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.reader.Run(ctx, s.hub)
+	return s.reader.Run(ctx, s.metrics.Sink(s.hub))
 }
 
 func (s *server) stopReader() error {
@@ -322,17 +330,15 @@ func (s *server) stopReader() error {
 	return nil
 }
 
-func (s *server) startGateway(context.Context) (err error) {
-	if s.listener, err = s.listen(); err != nil {
-		return fmt.Errorf("start gateway: %w", err)
-	}
+// makeGateway makes the gateway, and has it measured: while it starts and stops too.
+func (s *server) makeGateway(context.Context) error {
 	ticketKey, err := s.cfg.TicketKey.Key()
 	if err != nil {
-		return fmt.Errorf("start gateway: ticket-key-file %w", err)
+		return fmt.Errorf("make gateway: ticket-key-file %w", err)
 	}
 	s.gateway = gateway.New(gateway.Options{
 		Hub:             s.hub,
-		Publisher:       s.client,
+		Publisher:       s.metrics.Publisher(s.client),
 		Status:          s.status,
 		Subjects:        s.cfg.Subjects,
 		Stream:          string(s.cfg.Stream),
@@ -349,8 +355,20 @@ func (s *server) startGateway(context.Context) (err error) {
 		TicketKey:       ticketKey,
 		TicketTTL:       s.cfg.TicketTTL,
 		CORSOrigins:     s.cfg.CORSOrigins,
+		Metrics:         s.metrics.Handler(s.log),
+		Resumed:         s.metrics.Resumed,
 		Logger:          s.log,
 	})
+	s.metrics.Watch(metrics.Parts{
+		Gateway: s.gateway, Hub: s.hub, Ring: s.ring, Oldest: s.oldest, Client: s.client, Reader: s.reader, Access: s.access,
+	})
+	return nil
+}
+
+func (s *server) startGateway(context.Context) (err error) {
+	if s.listener, err = s.listen(); err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
 	s.running.Go(func() {
 		if err := s.gateway.Serve(s.listener); err != nil {
 			s.failed <- err

@@ -344,6 +344,7 @@ func TestServe_Errors(t *testing.T) {
 		{"stream of other subjects", []string{"--nats-url", external.ClientURL(), "--stream", "OTHER"}, []string{"OTHER", "other.*", "events.>"}},
 		{"subjects of another stream", []string{"--nats-url", external.ClientURL(), "--subjects", "other.a"}, []string{"EVENTS", "overlap"}},
 		{"listen port taken", []string{"--listen", taken.Addr().String()}, []string{taken.Addr().String(), "address already in use"}},
+		{"admin port taken", []string{"--admin-listen", taken.Addr().String()}, []string{"admin listener", taken.Addr().String(), "address already in use"}},
 		{"NATS port taken", []string{"--nats-listen", taken.Addr().String()}, []string{taken.Addr().String(), "address already in use"}},
 		{"data directory is a file", []string{"--data-dir", occupied}, []string{occupied, "not a directory"}},
 	}

@@ -78,6 +78,8 @@ type Config struct {
 	CalloutTimeout time.Duration `name:"subscribe-callout-timeout" default:"2s" min:"10ms" max:"30s" doc:"How long the service has for an answer, without which nothing is allowed."`
 	Anonymous      Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where no keys are configured, everything."`
 
+	AdminListen OptionalAddress `name:"admin-listen" default:"" doc:"Address on which /metrics, /debug/pprof/ and /healthz are served, without tokens: for the operator's network alone. Port 0 takes a free one. Empty: nowhere; /metrics is on listen too, for who is granted admin metrics."`
+
 	LogLevel  Level  `name:"log-level" default:"info" doc:"The least level of what is logged."`
 	LogFormat Format `name:"log-format" default:"text" doc:"How the log, on standard error, is written."`
 }
@@ -110,6 +112,8 @@ func (c *Config) check() error {
 		return errors.New("stream-replicas is above 1 without nats-url: the embedded NATS server is a single one")
 	case c.Embedded() && c.PublishMaxBytes > jetstream.EmbeddedMaxPayload:
 		return fmt.Errorf("publish-max-bytes is above %s without nats-url: the embedded NATS server takes no more", Size(jetstream.EmbeddedMaxPayload))
+	case c.AdminListen.Set && c.AdminListen.Port > 0 && c.AdminListen.Address == c.Listen:
+		return errors.New("listen and admin-listen are both " + c.Listen.String() + ": they need addresses of their own")
 	case c.Embedded() && c.Listen.Port > 0 && c.Listen == c.NATSListen:
 		return errors.New("listen and nats-listen are both " + c.Listen.String() + ": they need addresses of their own")
 	}

@@ -283,6 +283,7 @@ func TestLoad_Errors(t *testing.T) {
 		{"subscribe-callout/wildcard", "", nil, []string{"--subscribe-callout=auth.*"}, `--subscribe-callout "auth.*" cannot be used (subject "auth.*" contains a wildcard: only a filter may): allowed is a NATS subject without wildcards`},
 		{"subscribe-callout-timeout/small", "", nil, []string{"--subscribe-callout-timeout=1ms"}, `--subscribe-callout-timeout "1ms" is too small: ` + duration + ", from 10ms to 30s"},
 		{"anonymous/pattern", "", []string{"RINGCAST_ANONYMOUS=subscribe a..b"}, nil, `RINGCAST_ANONYMOUS "subscribe a..b" cannot be used (rule "subscribe a..b": subject "a..b" has an empty token: tokens are separated by single dots): ` + rule},
+		{"admin-listen/no port", "", nil, []string{"--admin-listen=localhost"}, `--admin-listen "localhost" is not an address: allowed is host:port, or nothing`},
 		{"log-level/unknown", "", nil, []string{"--log-level=loud"}, `--log-level "loud" is not a log level: allowed is debug, info, warn or error`},
 		{"log-format/unknown", "", []string{"RINGCAST_LOG_FORMAT=xml"}, nil, `RINGCAST_LOG_FORMAT "xml" is not a log format: allowed is text or json`},
 
@@ -308,6 +309,8 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: stream-replicas is above 1 without nats-url: the embedded NATS server is a single one"},
 		{"together/more than the embedded server takes", "", nil, []string{"--publish-max-bytes=9MiB"},
 			"configuration: publish-max-bytes is above 8MiB without nats-url: the embedded NATS server takes no more"},
+		{"together/one address for clients and the operator", "", nil, []string{"--admin-listen=127.0.0.1:8080"},
+			"configuration: listen and admin-listen are both 127.0.0.1:8080: they need addresses of their own"},
 		{"together/one address for both", "", nil, []string{"--listen=127.0.0.1:4222"},
 			"configuration: listen and nats-listen are both 127.0.0.1:4222: they need addresses of their own"},
 	}

@@ -62,7 +62,7 @@ func (s setting) kind() string {
 		return "duration"
 	case Size:
 		return "size"
-	case Address:
+	case Address, OptionalAddress:
 		return "address"
 	case NATSURL:
 		return "urls"

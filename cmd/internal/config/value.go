@@ -52,6 +52,30 @@ func (a *Address) UnmarshalText(b []byte) error {
 
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
+// OptionalAddress is an Address, or none.
+type OptionalAddress struct {
+	Address
+	Set bool
+}
+
+func (OptionalAddress) allowed() string { return "host:port, or nothing" }
+
+// UnmarshalText reads what Address does, and nothing as none.
+func (a *OptionalAddress) UnmarshalText(b []byte) error {
+	*a = OptionalAddress{Set: len(b) > 0}
+	if !a.Set {
+		return nil
+	}
+	return a.Address.UnmarshalText(b)
+}
+
+func (a OptionalAddress) String() string {
+	if !a.Set {
+		return ""
+	}
+	return a.Address.String()
+}
+
 // NATSURL is a comma-separated list of server URLs, whose user information is a
 // secret: only Reveal returns it.
 type NATSURL struct{ raw string }
