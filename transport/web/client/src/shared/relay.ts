@@ -48,6 +48,9 @@ export class Relay {
 		signal.addEventListener("abort", giveUp);
 		try {
 			const response = await ask(attempt.signal);
+			if (attempt !== this.#attempt) {
+				return; // closed in the turn in which it was answered
+			}
 			if (isStream(response)) {
 				this.#position = position;
 				this.#head = headOf(response);

@@ -30,8 +30,9 @@ export class WorkerLine implements Line {
 	readonly #pulse: Pulse;
 	readonly #key: string;
 	readonly #tab: Tab;
-
+	/** Between `start` and `leave`. */
 	#joined = false;
+	/** The worker has spoken. */
 	#lived = false;
 
 	/** @param onfail is called when the worker is silent; `lived` tells whether it ever spoke */
