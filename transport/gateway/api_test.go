@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -307,5 +308,23 @@ func TestStatus(t *testing.T) {
 	}
 	if err := r.server.Shutdown(context.Background()); err != nil || !r.server.Draining() {
 		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// A subject in the path is what it is however its bytes were encoded.
+func TestPublish_EncodedSubject(t *testing.T) {
+	r := newRig(t)
+	for _, path := range []string{"events.caf%C3%A9", "events.caf%c3%a9", "events.café", "events.caf%C3%A9%2Fbar", "events.100%25"} {
+		if res, body := r.do(http.MethodPost, "/v1/publish/"+path, "x"); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %s", path, res.Status, body)
+		}
+	}
+	var subjects []string
+	for _, e := range r.page("subject=" + esc("events.>") + "&from=oldest").Events {
+		subjects = append(subjects, e.Subject)
+	}
+	want := []string{"events.café", "events.café", "events.café", "events.café/bar", "events.100%"}
+	if !slices.Equal(subjects, want) {
+		t.Errorf("stored under %q, want %q", subjects, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *Server) storedID(ctx context.Context, seq uint64) broker.ID {
 func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.Publication, error) {
 	header := c.Request().Header
 	p := broker.Publication{
-		Subject: c.Param("subject"),
+		Subject: pathParam(c, "subject"),
 		Type:    header.Get(headerEvent),
 		MsgID:   header.Get(headerIdempotency),
 	}
@@ -93,6 +94,9 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 		return broker.Publication{}, err
 	}
 
+	if c.Request().ContentLength > s.opts.PublishMaxBytes { // no need to wait for it
+		return broker.Publication{}, &http.MaxBytesError{Limit: s.opts.PublishMaxBytes}
+	}
 	body := http.MaxBytesReader(c.Response(), c.Request().Body, s.opts.PublishMaxBytes)
 	if p.Data, err = io.ReadAll(body); err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -101,6 +105,19 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 		return broker.Publication{}, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
 	}
 	return p, nil
+}
+
+// pathParam returns a parameter of the path, decoded. Echo takes it from the path as it
+// was sent where that is not encoded as net/url would encode it: with %c3 for %C3.
+func pathParam(c echo.Context, name string) string {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
+	}
+	return value
 }
 
 func parseEnd(v string) (bool, error) {
