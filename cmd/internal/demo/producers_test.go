@@ -107,7 +107,7 @@ func TestProducers_Run(t *testing.T) {
 
 // The rate is met whether it is below or above that of the ticks.
 func TestProducers_Rate(t *testing.T) {
-	const seconds = 20
+	const seconds = 5
 	for _, perSecond := range []int{1, 7, demo.DefaultQuotesPerSecond, 333, demo.MaxQuotesPerSecond} {
 		t.Run(strconv.Itoa(perSecond), func(t *testing.T) {
 			var r recorder
