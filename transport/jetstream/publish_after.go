@@ -1,0 +1,40 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ringcast/broker"
+)
+
+// ErrConflict: the newest event of the subject is another one than was expected.
+var ErrConflict = errors.New("the subject has another newest event")
+
+// codeWrongLastSequence is how JetStream says that an expectation was not met.
+const codeWrongLastSequence jetstream.ErrorCode = 10071
+
+// PublishAfter stores an event if the newest one of its subject has the sequence last,
+// 0 for none, and returns its own. Otherwise the error wraps ErrConflict, and nothing was
+// stored. Any other error is as of Publish.
+func (c *Client) PublishAfter(ctx context.Context, p broker.Publication, last uint64) (seq uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	ctx, cancelLive := c.whileConnected(ctx)
+	defer cancelLive()
+	ack, err := c.js.PublishMsg(ctx, natsMsg(p), jetstream.WithExpectLastSequencePerSubject(last))
+	if api := apiError(err); api != nil && api.ErrorCode == codeWrongLastSequence {
+		return 0, fmt.Errorf("publish to %q after %d: %w", p.Subject, last, ErrConflict)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("publish to %q after %d: %w", p.Subject, last, c.publishError(ctx, p.Subject, err))
+	}
+	return ack.Sequence, nil
+}
+
+// Core returns the connection itself, for messages that are not of the stream. The
+// Client closes it.
+func (c *Client) Core() *nats.Conn { return c.nc }
