@@ -16,6 +16,12 @@ INSTALL  := $(WEB)/node_modules/.package-lock.json
 # Pinned; the Go tool fetches and builds it.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
+# Also pinned. What gosec is not asked: unsafe calls (audited where they stand), errors that are let go of on
+# purpose, conversions of integers, files that the operator names, random numbers that only spread load.
+GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.27.1
+GOSEC_FLAGS := -quiet -exclude=G103,G104,G115,G304,G404 -exclude-dir=cmd/internal/bench -exclude-dir=transport/web/clients
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.3.0
+
 ##@ Use
 
 .PHONY: help
@@ -45,6 +51,8 @@ check: $(INSTALL) ## What a change must pass besides the tests: format, vet, lin
 	  if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted >&2; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	go run $(GOSEC) $(GOSEC_FLAGS) ./...
+	@.ci/check-vulnerabilities $(GOVULNCHECK)
 	go mod tidy -diff
 	cd $(WEB) && npm run check
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // capabilities are the optional parts of the tests that the client is there for.
@@ -47,7 +48,7 @@ func Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
 
 // serveHTTP serves until ctx is done, and answers what has been asked by then.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {
