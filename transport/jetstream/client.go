@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ringcast/transport/tracing"
 )
 
 const (
@@ -40,6 +42,8 @@ type Options struct {
 	TLSCA, TLSCert, TLSKey string
 	// ConnectTimeout bounds one attempt to connect. Default: 5 s.
 	ConnectTimeout time.Duration
+	// Tracing makes spans of what is published. Default: none.
+	Tracing *tracing.Tracing
 	// Logger receives connection events, each once. Default: none.
 	Logger *slog.Logger
 }
@@ -50,6 +54,7 @@ type Client struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	log    *slog.Logger
+	traces *tracing.Tracing
 	redact redactor
 	closed chan struct{} // closed by nats.go's ClosedHandler, once
 
@@ -112,6 +117,7 @@ func Connect(ctx context.Context, opt Options) (*Client, error) {
 func newClient(opt Options) *Client {
 	c := &Client{
 		log:    opt.Logger,
+		traces: opt.Tracing,
 		redact: newRedactor(opt.URL),
 		closed: make(chan struct{}),
 		up:     make(chan struct{}),

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"ringcast/broker"
+	"ringcast/transport/tracing"
 )
 
 // batch is what has arrived since the last one was taken.
@@ -13,6 +14,8 @@ type batch struct {
 	// was lost on the way.
 	consumerSeqs []uint64
 	bytes        int
+	// origins are those of the first events that are traced.
+	origins []*tracing.Origin
 }
 
 // inbox hands messages over from nats.go's dispatching goroutine to the
@@ -40,9 +43,10 @@ func newInbox(maxEvents, maxBytes int, done <-chan struct{}) *inbox {
 	}
 }
 
-// put adds an event, waiting for room. One goroutine at a time may call it.
-func (in *inbox) put(e broker.Event, consumerSeq uint64) {
-	for !in.tryPut(e, consumerSeq) {
+// put adds an event, with where it comes from if it is traced, waiting for room. One
+// goroutine at a time may call it.
+func (in *inbox) put(e broker.Event, consumerSeq uint64, origin *tracing.Origin) {
+	for !in.tryPut(e, consumerSeq, origin) {
 		select {
 		case <-in.space:
 		case <-in.done:
@@ -51,7 +55,7 @@ func (in *inbox) put(e broker.Event, consumerSeq uint64) {
 	}
 }
 
-func (in *inbox) tryPut(e broker.Event, consumerSeq uint64) bool {
+func (in *inbox) tryPut(e broker.Event, consumerSeq uint64, origin *tracing.Origin) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if n := len(in.cur.events); n >= in.maxEvents || n > 0 && in.cur.bytes+e.Size() > in.maxBytes {
@@ -60,6 +64,9 @@ func (in *inbox) tryPut(e broker.Event, consumerSeq uint64) bool {
 	in.cur.events = append(in.cur.events, e)
 	in.cur.consumerSeqs = append(in.cur.consumerSeqs, consumerSeq)
 	in.cur.bytes += e.Size()
+	if origin != nil && len(in.cur.origins) < tracing.MaxPerBatch {
+		in.cur.origins = append(in.cur.origins, origin)
+	}
 	signal(in.ready)
 	return true
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
+	"ringcast/transport/tracing"
 )
 
 // ErrInvalid: a publication's subject, type or id breaks a rule. The other errors
@@ -31,9 +32,11 @@ const (
 // many replicas as the stream has. Without a deadline of ctx it gives up after
 // 5 s. ErrUnavailable without a connection means that nothing was stored; after a
 // timeout it may have been, and publishing again with the same MsgID within two
-// minutes is safe.
+// minutes is safe. The event carries the trace of ctx, if there is one.
 func (c *Client) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
+	ctx, span := c.traces.StartPublish(ctx, p.Subject)
 	receipt, err := c.publish(ctx, p)
+	tracing.End(span, err)
 	if err != nil {
 		return broker.Receipt{}, fmt.Errorf("publish to %q: %w", p.Subject, err)
 	}
@@ -51,7 +54,9 @@ func (c *Client) publish(ctx context.Context, p broker.Publication) (broker.Rece
 	defer cancel()
 	ctx, cancelLive := c.whileConnected(ctx)
 	defer cancelLive()
-	ack, err := c.js.PublishMsg(ctx, natsMsg(p))
+	msg := natsMsg(p)
+	tracing.Inject(ctx, msg)
+	ack, err := c.js.PublishMsg(ctx, msg)
 	if err != nil {
 		return broker.Receipt{}, c.publishError(ctx, p.Subject, err)
 	}

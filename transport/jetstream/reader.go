@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringcast/broker"
+	"ringcast/transport/tracing"
 )
 
 const (
@@ -40,6 +41,8 @@ type ReaderOptions struct {
 	// Missing is called when the stream does not exist, before the next try, for
 	// example to make it again. Default: the reader waits for somebody to.
 	Missing func(context.Context) error
+	// Tracing makes spans of what is read. Default: none.
+	Tracing *tracing.Tracing
 	// Logger receives what an operator should know. Default: none.
 	Logger *slog.Logger
 }

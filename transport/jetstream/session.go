@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
+	"ringcast/transport/tracing"
 )
 
 const (
@@ -282,7 +283,7 @@ func (s *session) receive(msg jetstream.Msg) {
 	if typeErr != nil {
 		s.r.invalidType(e.Subject, typeErr)
 	}
-	s.in.put(e, meta.Sequence.Consumer)
+	s.in.put(e, meta.Sequence.Consumer, s.r.opt.Tracing.Origin(id, e.Subject, msg.Headers()))
 }
 
 // fail ends the session with err, unless it is about to end already.
@@ -308,7 +309,7 @@ func (s *session) handle(ctx context.Context, b batch) error {
 	if holeErr := s.holes(ctx, events); holeErr != nil {
 		return holeErr
 	}
-	if appendErr := s.append(ctx, events); appendErr != nil {
+	if appendErr := s.append(ctx, events, b.origins); appendErr != nil {
 		return appendErr
 	}
 	return err
@@ -380,9 +381,11 @@ func (s *session) holes(ctx context.Context, events []broker.Event) error {
 	return nil
 }
 
-func (s *session) append(ctx context.Context, events []broker.Event) error {
+func (s *session) append(ctx context.Context, events []broker.Event, origins []*tracing.Origin) error {
 	if len(events) > 0 {
+		spans := s.r.opt.Tracing.StartIngest(origins, events)
 		err := s.sink.Append(events)
+		spans.End(err)
 		if errors.Is(err, broker.ErrCorrupt) {
 			return s.corrupt(ctx, err)
 		}

@@ -67,25 +67,25 @@ func TestInbox(t *testing.T) {
 	done := make(chan struct{})
 	in := newInbox(3, 100, done)
 	small, large := broker.Event{Data: make([]byte, 10)}, broker.Event{Data: make([]byte, 500)}
-	if !in.tryPut(large, 1) {
+	if !in.tryPut(large, 1, nil) {
 		t.Error("an event larger than the bound found no room in an empty inbox")
 	}
-	if in.tryPut(small, 2) {
+	if in.tryPut(small, 2, nil) {
 		t.Error("more was put beside it")
 	}
 	if b := in.take(); len(b.events) != 1 || b.consumerSeqs[0] != 1 {
 		t.Errorf("took %+v", b)
 	}
 	for i := range 3 {
-		if !in.tryPut(small, uint64(i)) {
+		if !in.tryPut(small, uint64(i), nil) {
 			t.Errorf("no room for event %d", i)
 		}
 	}
-	if in.tryPut(small, 4) {
+	if in.tryPut(small, 4, nil) {
 		t.Error("a fourth event in an inbox for three")
 	}
 	close(done)
-	in.put(small, 4) // returns, though there is no room
+	in.put(small, 4, nil) // returns, though there is no room
 	if in.empty() || len(in.take().events) != 3 || !in.empty() {
 		t.Error("the inbox did not hold what was put")
 	}
