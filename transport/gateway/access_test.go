@@ -110,9 +110,9 @@ func TestAccess(t *testing.T) {
 		{"publish forged", forged, "POST", "/v1/publish/events.b.c", "x", 401, `error="invalid_token"`, "signature", ""},
 		{"ticket", grants("subscribe", "events.a"), "POST", "/v1/tickets", `{"subject":"events.>"}`, 403, "", "does not grant", ""},
 		{"ticket without a token", "", "POST", "/v1/tickets", `{"subject":"events.a"}`, 401, "Bearer", "a token is needed", ""},
-		{"status", grants("subscribe", ">"), "GET", "/v1/status", "", 403, "", "does not grant", "ring"},
-		{"status without a token", "", "GET", "/v1/status", "", 401, "Bearer", "a token is needed", "ring"},
-		{"status for an operator", grants("admin", "status"), "GET", "/v1/status", "", 200, "", "ring", ""},
+		{"status", grants("subscribe", ">"), "GET", "/v1/status", "", 403, "", "does not grant", "counters"},
+		{"status without a token", "", "GET", "/v1/status", "", 401, "Bearer", "a token is needed", "counters"},
+		{"status for an operator", grants("admin", "status"), "GET", "/v1/status", "", 200, "", "counters", ""},
 		{"health for everybody", "", "GET", "/healthz", "", 200, "", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

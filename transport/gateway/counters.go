@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -175,10 +177,16 @@ type cuts struct {
 	timeouts atomic.Uint64
 }
 
-// note looks at a write that took so long. What it fails with at its deadline differs
-// between the protocols; a write of a stream that is cut short by a drain ends before.
-func (c *cuts) note(err error, took, timeout time.Duration) {
-	if err != nil && took >= timeout {
-		c.timeouts.Add(1)
+// errWriteTimeout: a client has not read for the write time-out.
+var errWriteTimeout = errors.New("the write time-out is over")
+
+// note looks at a write that took so long, and returns err, which is errWriteTimeout as
+// well where it is that. What a write fails with at its deadline differs between the
+// protocols; that of a stream that is cut short by a drain ends before.
+func (c *cuts) note(err error, took, timeout time.Duration) error {
+	if err == nil || took < timeout {
+		return err
 	}
+	c.timeouts.Add(1)
+	return fmt.Errorf("%w: %w", errWriteTimeout, err)
 }

@@ -43,10 +43,13 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	}
 	s.opened.add(req)
 	s.setStreamHeaders(c.Response().Header(), sc)
+	log := s.noteOpened(c)
 	if st == nil {
-		return s.serveResponse(c, sc, s.newLease(req), sub, batch)
+		return s.serveResponse(c, sc, s.newLease(req), log, sub, batch)
 	}
-	if err := st.takeOver(c, sub, batch); err != nil {
+	if err := st.takeOver(c, log, sub, batch); err != nil {
+		log.because(err.Error())
+		log.end()
 		return err
 	}
 	taken = true

@@ -29,9 +29,9 @@ func (s *Server) cors() []echo.MiddlewareFunc {
 		AllowMethods: []string{http.MethodGet, http.MethodPost},
 		AllowHeaders: []string{
 			headerLastEventID, echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderCacheControl,
-			headerEvent, headerEnd, headerIdempotency,
+			headerEvent, headerEnd, headerIdempotency, headerRequestID, headerTraceparent,
 		},
-		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation},
+		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, headerRequestID},
 		MaxAge:        600,
 	}
 	if slices.Contains(s.opts.CORSOrigins, anyOrigin) {
@@ -68,26 +68,19 @@ func isHostname(text string) bool {
 // guardOrigins refuses what a browser sends across origins unasked: a page
 // anywhere may POST to a gateway on its reader's own machine, and CORS only keeps
 // it from reading the answer.
-func (s *Server) guardOrigins(next http.Handler) http.Handler {
+func (s *Server) guardOrigins() []echo.MiddlewareFunc {
 	if slices.Contains(s.opts.CORSOrigins, anyOrigin) {
-		return next
+		return nil
 	}
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.problems.add(http.StatusForbidden)
-		writeProblem(w, problem{
-			Type:   "about:blank",
-			Title:  http.StatusText(http.StatusForbidden),
-			Status: http.StatusForbidden,
-			Detail: "a page of origin " + r.Header.Get(echo.HeaderOrigin) + " may not send this: the origin is not among cors-origins",
-		})
-	}))
-	guarded := guard.Handler(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.allowsOrigin(r.Header.Get(echo.HeaderOrigin)) {
-			next.ServeHTTP(w, r)
-			return
+	return []echo.MiddlewareFunc{func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			origin := c.Request().Header.Get(echo.HeaderOrigin)
+			if !s.allowsOrigin(origin) && guard.Check(c.Request()) != nil {
+				return echo.NewHTTPError(http.StatusForbidden,
+					"a page of origin "+origin+" may not send this: the origin is not among cors-origins")
+			}
+			return next(c)
 		}
-		guarded.ServeHTTP(w, r)
-	})
+	}}
 }

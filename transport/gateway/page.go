@@ -50,7 +50,12 @@ func (s *Server) servePage(c echo.Context, req streamRequest) error {
 	s.opened.pages.Add(1)
 	body := p.appendJSON(nil)
 	s.sent.add(len(p.events), len(body))
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)
+	began := s.clock()
+	if err := c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body); err != nil {
+		return err
+	}
+	s.traceDelivery(p.events, began)
+	return nil
 }
 
 // readPage collects events until there are req.limit, or there are some and no

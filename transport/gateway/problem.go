@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// Instance names this one refusal: what was reported by a user is found in the log.
+	Instance string `json:"instance,omitempty"`
 	// Errors names what was wrong with the request, a parameter each.
 	Errors []fieldError `json:"errors,omitempty"`
 }
@@ -129,7 +132,7 @@ func problemOf(err error) (p problem, retry time.Duration) {
 // anything.
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
-		s.opts.Logger.Debug("request failed after its headers", "path", c.Path(), "err", err)
+		s.opts.Logger.Debug("request failed after its headers", "request", requestIDOf(c.Response()), "path", c.Path(), "err", err)
 		return
 	}
 	if c.Request().Context().Err() != nil {
@@ -138,7 +141,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	p, retry := problemOf(err)
 	if p.Status == http.StatusInternalServerError {
 		// The cause is for the log: it may name files and addresses.
-		s.opts.Logger.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
+		s.opts.Logger.Error("request failed", "request", requestIDOf(c.Response()), "method", c.Request().Method, "path", c.Path(), "err", err)
 	}
 	if p.Status == http.StatusUnauthorized {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge(err))
@@ -162,6 +165,7 @@ func challenge(err error) string {
 func writeProblem(w http.ResponseWriter, p problem) {
 	w.Header().Set(echo.HeaderContentType, "application/problem+json")
 	w.Header().Set(echo.HeaderCacheControl, "no-store")
+	p.Instance = "urn:ringcast:request:" + url.PathEscape(requestIDOf(w))
 	w.WriteHeader(p.Status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // events.> is easier to read so, and this is no HTML
@@ -169,7 +173,7 @@ func writeProblem(w http.ResponseWriter, p problem) {
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
-	s.opts.Logger.Error("handler panicked", "path", c.Path(), "err", err, "stack", string(stack))
+	s.opts.Logger.Error("handler panicked", "request", requestIDOf(c.Response()), "path", c.Path(), "err", err, "stack", string(stack))
 	return err
 }
 

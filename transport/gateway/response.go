@@ -21,22 +21,25 @@ type response struct {
 	opts *Options
 	sent *sent
 	cuts *cuts
+	log  *streamLog
 }
 
 // serveResponse writes batch and everything after it to the response.
-func (s *Server) serveResponse(c echo.Context, sc script, l lease, sub *broker.Subscription, batch broker.Batch) error {
+func (s *Server) serveResponse(c echo.Context, sc script, l lease, log *streamLog, sub *broker.Subscription, batch broker.Batch) error {
+	defer log.end()
 	s.open.add(netHTTP, sc.encoding, 1)
 	defer s.open.add(netHTTP, sc.encoding, -1)
 	w := c.Response()
-	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent, cuts: &s.cuts}
+	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent, cuts: &s.cuts, log: log}
 	// The server goes on reading, to notice when the client leaves.
 	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 
-	ctx := c.Request().Context()
-	switch err := s.follow(ctx, st, sub, batch); {
+	err := s.follow(c.Request().Context(), st, sub, batch)
+	log.because(s.whyEnded(err, &st.lease))
+	switch {
 	case err == nil: // finished: a clean end
 		if end := st.appendEnd(nil); len(end) > 0 {
 			_ = st.send(end) // which does not come if the client has left
@@ -44,8 +47,6 @@ func (s *Server) serveResponse(c echo.Context, sc script, l lease, sub *broker.S
 		return nil
 	case errors.Is(err, errDraining), errors.Is(err, errOver):
 		_ = st.send(st.appendGoodbye(nil)) // the connection is cut either way
-	case ctx.Err() == nil:
-		s.opts.Logger.Debug("stream was cut", "remote", c.RealIP(), "err", err)
 	}
 	// Anything but the end of the subjects must not look like one.
 	panic(http.ErrAbortHandler)
@@ -63,14 +64,17 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 	defer tick.Stop()
 	due := false // a heartbeat is
 	for {
+		began := s.clock()
 		wrote, err := st.write(batch, due)
 		switch {
 		case err != nil:
 			return err
-		case batch.Finished:
-			return nil
 		case wrote:
+			s.traceDelivery(batch.Events, began)
 			beat.Reset(s.opts.Heartbeat)
+		}
+		if batch.Finished {
+			return nil
 		}
 		due = false
 		if err := ctx.Err(); err != nil {
@@ -119,6 +123,7 @@ func (st *response) write(batch broker.Batch, due bool) (bool, error) {
 		return true, err
 	}
 	st.sent.add(len(batch.Events), 0) // the bytes are send's
+	st.log.add(len(batch.Events), 0)
 	return true, nil
 }
 
@@ -131,8 +136,8 @@ func (st *response) send(b []byte) error {
 	_, err := st.w.Write(b)
 	if err == nil {
 		st.sent.add(0, len(b))
+		st.log.add(0, len(b))
 		err = st.rc.Flush()
 	}
-	st.cuts.note(err, time.Since(began), st.opts.WriteTimeout)
-	return err
+	return st.cuts.note(err, time.Since(began), st.opts.WriteTimeout)
 }

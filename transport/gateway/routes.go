@@ -7,7 +7,9 @@ import (
 
 // routes lists everything the gateway answers.
 func (s *Server) routes(e *echo.Echo) {
+	e.Use(s.observe)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	e.Use(s.guardOrigins()...)
 	e.Use(s.cors()...)
 	e.Use(s.deadlines)
 

@@ -17,6 +17,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/access"
+	"ringcast/transport/tracing"
 )
 
 // Options configures a Server. Hub, Publisher, Status and Subjects are required;
@@ -70,7 +71,10 @@ type Options struct {
 	// Resumed is told of every stream that resumes, and how many events the stream, not
 	// the client's part of it, is ahead of it. It must not block. Default: nobody is told.
 	Resumed func(behind uint64)
-	// Logger gets one record for each failure. Default: slog.Default().
+	// Tracing makes spans of requests and of first deliveries. Default: none.
+	Tracing *tracing.Tracing
+	// Logger gets one record for each failure, and at level debug one for each request,
+	// and two for a stream. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -179,7 +183,7 @@ func New(opts Options) *Server {
 	protocols.SetUnencryptedHTTP2(true) // which an ingress may speak to a pod
 	s.http = &http.Server{
 		Protocols:         &protocols,
-		Handler:           s.guardOrigins(e),
+		Handler:           e,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

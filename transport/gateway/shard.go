@@ -215,12 +215,13 @@ func (sh *shard) endOver() {
 		}
 	}
 	sh.mu.Unlock()
-	sh.cut(over)
+	sh.cut(over, errOver)
 }
 
-// cut says goodbye to streams of the shard's and ends them.
-func (sh *shard) cut(streams []*stream) {
+// cut says goodbye to streams of the shard's and ends them, because of err.
+func (sh *shard) cut(streams []*stream, err error) {
 	for _, st := range streams {
+		st.log.because(sh.server.whyEnded(err, &st.lease))
 		_, _ = sh.writer.writeNow(st.raw, appendChunk(nil, st.appendGoodbye))
 		st.end()
 	}
@@ -242,11 +243,14 @@ func (sh *shard) serve(st *stream) {
 		if b := st.chunkOf(&sh.buf, batch, st.due(now)); len(b) > 0 {
 			rest, err := sh.writer.writeNow(st.raw, b)
 			if err != nil {
+				st.log.because(sh.server.whyEnded(err, &st.lease))
 				st.end()
 				return
 			}
 			st.wrote = now
 			sh.sent.add(len(batch.Events), len(b)-len(rest))
+			st.log.add(len(batch.Events), len(b)-len(rest))
+			sh.server.traceDelivery(batch.Events, now)
 			if len(rest) > 0 {
 				sh.letGo(st, append([]byte(nil), rest...))
 				return
@@ -275,6 +279,7 @@ func (sh *shard) endAll() {
 	all := slices.Clone(sh.streams)
 	sh.mu.Unlock()
 	for _, st := range all {
+		st.log.because(endDrain)
 		st.end()
 	}
 }
@@ -296,5 +301,5 @@ func (sh *shard) cutAll() {
 		_ = st.conn.SetWriteDeadline(sh.cutAt) // fails for one that has just ended
 	}
 	sh.mu.Unlock()
-	sh.cut(mine)
+	sh.cut(mine, errDraining)
 }

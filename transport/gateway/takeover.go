@@ -31,6 +31,7 @@ type stream struct {
 	conn   net.Conn
 	raw    syscall.RawConn
 	sub    *broker.Subscription
+	log    *streamLog
 	// ignored counts the bytes that the client has sent after its request. It is
 	// departures'.
 	ignored int
@@ -71,7 +72,7 @@ func (s *Server) newStream(sc script, l lease) *stream {
 
 // takeOver begins the stream on the request's connection. When it returns nil the
 // subscription is the stream's.
-func (st *stream) takeOver(c echo.Context, sub *broker.Subscription, batch broker.Batch) error {
+func (st *stream) takeOver(c echo.Context, log *streamLog, sub *broker.Subscription, batch broker.Batch) error {
 	conn, _, err := http.NewResponseController(c.Response()).Hijack() // and lifts the deadlines
 	if err != nil {
 		return fmt.Errorf("take over connection: %w", err)
@@ -84,12 +85,14 @@ func (st *stream) takeOver(c echo.Context, sub *broker.Subscription, batch broke
 	if st.raw, err = tcp.SyscallConn(); err != nil {
 		return errors.Join(fmt.Errorf("take over connection: %w", err), conn.Close())
 	}
-	st.conn, st.sub = conn, sub
+	st.conn, st.sub, st.log = conn, sub, log
 	head := responseHead(c.Response().Header())
 	if !st.shard.join(st) { // a cut before the first byte is one like any other
 		st.leave()
 		sub.Close()
 		_ = conn.Close()
+		log.because(endDrain)
+		log.end()
 		return nil
 	}
 	go st.catchUp(func(ctx context.Context) error { return st.begin(ctx, head, batch) })
@@ -126,6 +129,7 @@ func (st *stream) end() {
 	st.sub.Close()
 	st.server.departures.forget(st)
 	_ = st.conn.Close() // its client is gone, or cut off
+	st.log.end()
 }
 
 // catchUp owns the stream until work, which writes what cannot be written at once,
@@ -141,17 +145,18 @@ func (st *stream) catchUp(work func(context.Context) error) {
 	if ended {
 		return
 	}
-	switch err := work(ctx); {
-	case err == nil:
+	err := work(ctx)
+	if err == nil {
 		st.shard.handBack(st)
+		return
+	}
+	st.log.because(st.server.whyEnded(err, &st.lease))
+	switch {
 	case errors.Is(err, errFinished):
 		st.finish()
 	case errors.Is(err, errDraining), errors.Is(err, errOver):
 		st.sayGoodbye()
 	default:
-		if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-			st.server.opts.Logger.Debug("stream was cut", "remote", st.conn.RemoteAddr().String(), "err", err)
-		}
 		st.end()
 	}
 }
@@ -208,10 +213,13 @@ func (st *stream) follow(ctx context.Context, batch broker.Batch) error {
 func (st *stream) writeBatch(batch broker.Batch) error {
 	buf := takeBuffer()
 	defer giveBuffer(buf)
-	if err := st.write(st.chunkOf(buf, batch, st.due(st.server.clock()))); err != nil {
+	began := st.server.clock()
+	if err := st.write(st.chunkOf(buf, batch, st.due(began))); err != nil {
 		return err
 	}
 	st.shard.sent.add(len(batch.Events), 0) // the bytes are write's
+	st.log.add(len(batch.Events), 0)
+	st.server.traceDelivery(batch.Events, began)
 	return nil
 }
 
@@ -225,10 +233,10 @@ func (st *stream) write(b []byte) error {
 		return err
 	}
 	n, err := st.conn.Write(b)
-	st.server.cuts.note(err, time.Since(began), timeout)
 	st.shard.sent.add(0, n)
+	st.log.add(0, n)
 	st.wrote = st.server.clock()
-	return err
+	return st.server.cuts.note(err, time.Since(began), timeout)
 }
 
 // chunkOf returns what a batch, or the heartbeat that is due, puts on the wire:
