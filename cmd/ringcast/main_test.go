@@ -28,7 +28,7 @@ type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
 	for _, entry := range os.Environ() { // the developer's own settings are not the test's
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "RINGCAST_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "RINGCAST_") || strings.HasPrefix(name, "OTEL_") {
 			os.Unsetenv(name)
 		}
 	}

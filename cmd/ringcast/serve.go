@@ -20,10 +20,12 @@ import (
 	"ringcast/broker"
 	"ringcast/cmd/internal/config"
 	"ringcast/cmd/internal/metrics"
+	"ringcast/cmd/internal/telemetry"
 	"ringcast/replay"
 	"ringcast/transport/access"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
+	"ringcast/transport/tracing"
 	"ringcast/transport/web"
 )
 
@@ -77,6 +79,8 @@ type server struct {
 	cfg *config.Loaded
 	log *slog.Logger
 
+	traces   *telemetry.Traces // nil, as is what makes them, unless they are asked for
+	tracing  *tracing.Tracing
 	embedded *jetstream.Embedded // nil with an external NATS server
 	client   *jetstream.Client
 	ring     *replay.Ring
@@ -106,6 +110,7 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 	s := &server{cfg: cfg, log: log, failed: make(chan error, 3), metrics: newMetrics()}
 	for _, part := range []func(context.Context) error{
 		s.makeDataDir,
+		s.startTracing,
 		s.startEmbedded,
 		s.connect,
 		s.openAccess,
@@ -146,11 +151,12 @@ func (s *server) stop() error {
 		s.closeRing(),
 		s.disconnect(),
 		s.stopEmbedded(),
+		s.stopTracing(),
 	)
 }
 
 func (s *server) makeDataDir(context.Context) error {
-	if err := os.MkdirAll(s.cfg.DataDir, 0o755); err != nil {
+	if err := os.MkdirAll(s.cfg.DataDir, 0o750); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	return nil
@@ -187,6 +193,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 		TLSCA:     string(s.cfg.NATSTLSCA),
 		TLSCert:   string(s.cfg.NATSTLSCert),
 		TLSKey:    string(s.cfg.NATSTLSKey),
+		Tracing:   s.tracing,
 		Logger:    s.log,
 	})
 	return err
@@ -270,6 +277,7 @@ func (s *server) startReader(context.Context) error {
 		Stream:     stream,
 		RingEvents: uint64(s.cfg.RingMaxEvents),
 		Missing:    s.ensureStream,
+		Tracing:    s.tracing,
 		Logger:     s.log,
 	})
 	var ctx context.Context
@@ -357,6 +365,7 @@ func (s *server) makeGateway(context.Context) error {
 		CORSOrigins:     s.cfg.CORSOrigins,
 		Metrics:         s.metrics.Handler(s.log),
 		Resumed:         s.metrics.Resumed,
+		Tracing:         s.tracing,
 		Logger:          s.log,
 	})
 	s.metrics.Watch(metrics.Parts{
