@@ -131,6 +131,7 @@ function wireButtons(): void {
 		} else {
 			follower.disconnect();
 		}
+		pace.hurry();
 	});
 }
 
@@ -142,6 +143,7 @@ function togglePause(): void {
 	} else {
 		follower.pause();
 	}
+	pace.hurry();
 }
 
 /** Rows that one reads must not move away under one's eyes. */
