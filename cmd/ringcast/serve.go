@@ -271,7 +271,7 @@ func (s *server) closeRing() error {
 
 func (s *server) startReader(context.Context) error {
 	stream := string(s.cfg.Stream)
-	history := jetstream.NewHistory(s.client, jetstream.HistoryOptions{Stream: stream})
+	history := jetstream.NewHistory(s.client, jetstream.HistoryOptions{Stream: stream, Concurrency: int(s.cfg.HistoryReads)})
 	s.hub = broker.NewHub(s.ring, history, broker.HubOptions{})
 	s.reader = jetstream.NewReader(s.client, jetstream.ReaderOptions{
 		Stream:     stream,

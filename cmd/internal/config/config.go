@@ -61,6 +61,7 @@ type Config struct {
 	MaxSubjects     int64         `name:"max-subjects" default:"1000" min:"1" max:"1000" doc:"How many subjects a stream may name."`
 	ConnectRate     int64         `name:"connect-rate" default:"0" min:"0" doc:"How many streams and pages a second one address may ask for; ten times that at once. 0: no limit. After a restart all clients come back: those refused wait, but a browser's own EventSource gives up."`
 	PublishRate     int64         `name:"publish-rate" default:"0" min:"0" doc:"How many events a second the holders of tokens with the same claim sub, or an address without one, may publish over HTTP; ten times that at once. 0: no limit."`
+	HistoryReads    int64         `name:"history-concurrency" default:"16" min:"1" max:"256" doc:"How many readers may ask the stream at a time for what has left the ring; others wait. Each takes about 8 MiB."`
 	TrustedProxies  Prefixes      `name:"trusted-proxies" default:"" doc:"The proxies whose X-Forwarded-For is believed. From any other it is ignored."`
 	StreamLifetime  time.Duration `name:"stream-lifetime" default:"0s" min:"0s" doc:"How long a stream lasts at most, before its client has to come back. 0s: no limit."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
