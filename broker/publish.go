@@ -13,6 +13,8 @@ var (
 	ErrOverloaded = errors.New("stream is overloaded")
 	// ErrNoStream: no stream stores the subject.
 	ErrNoStream = errors.New("no stream stores the subject")
+	// ErrConflict: the newest event of the subject is another one than was expected.
+	ErrConflict = errors.New("the subject has another newest event")
 )
 
 // Publication is an event before it is stored.

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -11,14 +10,11 @@ import (
 	"ringcast/broker"
 )
 
-// ErrConflict: the newest event of the subject is another one than was expected.
-var ErrConflict = errors.New("the subject has another newest event")
-
 // codeWrongLastSequence is how JetStream says that an expectation was not met.
 const codeWrongLastSequence jetstream.ErrorCode = 10071
 
 // PublishAfter stores an event if the newest one of its subject has the sequence last,
-// 0 for none, and returns its own. Otherwise the error wraps ErrConflict, and nothing was
+// 0 for none, and returns its own. Otherwise the error wraps broker.ErrConflict, and nothing was
 // stored. Any other error is as of Publish.
 func (c *Client) PublishAfter(ctx context.Context, p broker.Publication, last uint64) (seq uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
@@ -27,7 +23,7 @@ func (c *Client) PublishAfter(ctx context.Context, p broker.Publication, last ui
 	defer cancelLive()
 	ack, err := c.js.PublishMsg(ctx, natsMsg(p), jetstream.WithExpectLastSequencePerSubject(last))
 	if api := apiError(err); api != nil && api.ErrorCode == codeWrongLastSequence {
-		return 0, fmt.Errorf("publish to %q after %d: %w", p.Subject, last, ErrConflict)
+		return 0, fmt.Errorf("publish to %q after %d: %w", p.Subject, last, broker.ErrConflict)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("publish to %q after %d: %w", p.Subject, last, c.publishError(ctx, p.Subject, err))

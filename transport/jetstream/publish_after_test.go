@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"ringcast/broker"
-	"ringcast/transport/jetstream"
 )
 
 // Of those who have seen the same newest event of a subject, one alone follows it.
@@ -24,7 +23,7 @@ func TestClient_PublishAfter(t *testing.T) {
 		t.Fatal(first, err)
 	}
 	for _, last := range []uint64{0, 7} {
-		if _, err := publish("events.a", last); !errors.Is(err, jetstream.ErrConflict) {
+		if _, err := publish("events.a", last); !errors.Is(err, broker.ErrConflict) {
 			t.Errorf("after %d: %v", last, err)
 		}
 	}
@@ -38,7 +37,7 @@ func TestClient_PublishAfter(t *testing.T) {
 			switch _, err := publish("events.a", first); {
 			case err == nil:
 				stored.Add(1)
-			case errors.Is(err, jetstream.ErrConflict):
+			case errors.Is(err, broker.ErrConflict):
 				refused.Add(1)
 			default:
 				t.Error(err)
