@@ -85,8 +85,9 @@ contract-service-go: ## Serve Ringcast's Go client to the harness of the SSE con
 	go run ./cmd/internal/contract/service -port $(PORT)
 
 .PHONY: reference
-reference: ## Write the configuration reference in README.md anew
+reference: ## Write the settings in README.md and the metrics in deploy/METRICS.md anew
 	go test ./cmd/internal/config -run TestReference_README -update
+	go test ./cmd/internal/metrics -run TestReference -update
 
 .PHONY: web
 web: $(INSTALL) ## Build the page that the binary embeds

@@ -55,7 +55,7 @@ func (c *collector) read() *reading {
 		client:        c.p.Client.Status(),
 		reader:        c.p.Reader.Status(),
 		subscriptions: c.p.Hub.Subscriptions(),
-		keysReadable:  c.p.Access.Ready() == nil,
+		keysReady:     c.p.Access.Ready() == nil,
 		commitsFailed: c.m.commitsFailed.Load(),
 		published:     [3]uint64{c.m.published.stored.Load(), c.m.published.duplicate.Load(), c.m.published.failed.Load()},
 	}

@@ -42,7 +42,7 @@ type reading struct {
 	client        jetstream.Status
 	reader        jetstream.ReaderStatus
 	subscriptions int
-	keysReadable  bool
+	keysReady     bool
 	commitsFailed uint64
 	published     [3]uint64 // stored, duplicate, failed
 }
@@ -154,8 +154,8 @@ var families = []family{
 			}
 			return all
 		}},
-	{"ringcast_token_keys_readable", "1 while the keys that tokens are verified with could be read, or none are configured; else 0.",
-		gauge, nil, one(func(r *reading) float64 { return truth(r.keysReadable) })},
+	{"ringcast_token_keys_ready", "1 while there are keys to verify tokens with, or access needs none; else 0. Those that were read before stay when they cannot be read again.",
+		gauge, nil, one(func(r *reading) float64 { return truth(r.keysReady) })},
 }
 
 // distribution is a metric that is observed: a histogram.
