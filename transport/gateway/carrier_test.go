@@ -79,6 +79,7 @@ func TestStream_Carriers(t *testing.T) {
 		"Limits":            TestLimits_Streams,
 		"Expires":           TestAccess_Expires,
 		"Revoked":           TestAccess_Revoked,
+		"StreamLog":         TestRequest_StreamLog,
 	}
 	for _, c := range []carrier{
 		{"TLS", "http/1.1", false},

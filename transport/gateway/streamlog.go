@@ -98,7 +98,7 @@ func (s *Server) whyOver(l *lease) string {
 	switch {
 	case s.opts.Access.Revoked(l.client):
 		return endRevoked
-	case !l.client.Expires.IsZero() && !time.Now().Before(l.client.Expires):
+	case !l.client.Expires.IsZero() && time.Until(l.client.Expires) < time.Second: // two clocks are compared
 		return endExpired
 	}
 	return endLifetime
