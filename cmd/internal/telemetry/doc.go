@@ -7,6 +7,6 @@
 // localhost unasked, and a broker that nobody has asked for traces is to make none.
 //
 // The protocol is http/protobuf. The exporter that speaks gRPC too, chosen at run time
-// (contrib's autoexport), comes with Prometheus and the exporters of logs and metrics,
-// and makes the binary 3.5 MB larger; every collector takes both.
+// (contrib's autoexport), makes the binary 1.6 MB larger, beside 3.5 MB for this, and comes
+// with the exporters of logs and metrics; every collector takes both protocols.
 package telemetry
