@@ -1,0 +1,10 @@
+// Package proxies holds the configuration of the proxies that stand in front of a
+// gateway, for users to copy: nginx.conf, haproxy.cfg and Caddyfile.
+//
+// Its tests run these very files with the programs of the distribution, and the real
+// gateway behind them. What they change is what differs from machine to machine (ports,
+// files) and, where a test would have to wait for minutes, a time; each change is listed
+// in proxy_test.go, and fails when the file does not have what it changes. The programs
+// are what .ci/install-tools installs; without them the tests fail. Clients come from
+// several addresses of 127.0.0.0/8, all of which Linux has.
+package proxies
