@@ -25,6 +25,8 @@ import (
 	"ringcast/transport/access"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
+	"ringcast/transport/peers"
+	"ringcast/transport/presence"
 	"ringcast/transport/tracing"
 	"ringcast/transport/web"
 )
@@ -84,20 +86,24 @@ type server struct {
 	embedded *jetstream.Embedded // nil with an external NATS server
 	client   *jetstream.Client
 	ring     *replay.Ring
+	history  *jetstream.History
 	hub      *broker.Hub
 	reader   *jetstream.Reader
 	stopRead context.CancelFunc
 	access   *access.Policy
 	stopKeys context.CancelFunc
 	metrics  *metrics.Metrics
+	peers    *peers.Network
+	presence *presence.Tracker // nil without presence
 	gateway  *gateway.Server
 	listener net.Listener
 	admin    *http.Server // nil without admin-listen
 
 	stopCertificate context.CancelFunc // nil without TLS
+	stopMeeting     context.CancelFunc // of peers and presence
 
-	// running counts the goroutines of the reader, the gateway and the admin listener;
-	// one that ends by itself says why in failed, which has room for all.
+	// running counts the goroutines of the reader, the gateway, the admin listener and
+	// the peers; one that ends by itself says why in failed, which has room for all.
 	running sync.WaitGroup
 	failed  chan error
 
@@ -107,7 +113,7 @@ type server struct {
 
 // start starts every part. When one fails, those before it are stopped again.
 func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, failed: make(chan error, 3), metrics: newMetrics()}
+	s := &server{cfg: cfg, log: log, failed: make(chan error, 4), metrics: newMetrics()}
 	for _, part := range []func(context.Context) error{
 		s.makeDataDir,
 		s.startTracing,
@@ -118,9 +124,11 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 		s.openRing,
 		s.startReader,
 		s.hearOfStream,
+		s.meetPeers,
 		s.makeGateway,
 		s.startAdmin,
 		s.startGateway,
+		s.startPeers,
 	} {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(err, s.stop())
@@ -145,6 +153,7 @@ func (s *server) wait(ctx context.Context) error {
 func (s *server) stop() error {
 	return errors.Join(
 		s.stopGateway(),
+		s.stopPeers(),
 		s.stopAdmin(),
 		s.closeAccess(),
 		s.stopReader(),
@@ -271,8 +280,8 @@ func (s *server) closeRing() error {
 
 func (s *server) startReader(context.Context) error {
 	stream := string(s.cfg.Stream)
-	history := jetstream.NewHistory(s.client, jetstream.HistoryOptions{Stream: stream, Concurrency: int(s.cfg.HistoryReads)})
-	s.hub = broker.NewHub(s.ring, history, broker.HubOptions{})
+	s.history = jetstream.NewHistory(s.client, jetstream.HistoryOptions{Stream: stream, Concurrency: int(s.cfg.HistoryReads)})
+	s.hub = broker.NewHub(s.ring, s.history, broker.HubOptions{})
 	s.reader = jetstream.NewReader(s.client, jetstream.ReaderOptions{
 		Stream:     stream,
 		RingEvents: uint64(s.cfg.RingMaxEvents),
@@ -357,6 +366,8 @@ func (s *server) makeGateway(context.Context) error {
 		Compression:     s.cfg.Compression,
 		PublishMaxBytes: int64(s.cfg.PublishMaxBytes),
 		Access:          s.access,
+		Peers:           s.peers,
+		Presence:        s.presence,
 		Limits:          s.limits(),
 		TrustedProxies:  s.cfg.TrustedProxies,
 		StreamLifetime:  s.cfg.StreamLifetime,

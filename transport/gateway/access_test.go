@@ -27,6 +27,14 @@ func accessRig(t *testing.T, anonymous string, change ...func(*rigOptions)) (r *
 	t.Helper()
 	secretFile = filepath.Join(t.TempDir(), "secret")
 	writeFile(t, secretFile, tokenSecret)
+	return newRig(t, append(change, func(o *rigOptions) {
+		o.gateway.Access, o.gateway.TicketKey = accessOf(t, secretFile, anonymous), ticketKey
+	})...), secretFile
+}
+
+// accessOf returns a policy that takes tokens signed with the secret in the file.
+func accessOf(t *testing.T, secretFile, anonymous string) *access.Policy {
+	t.Helper()
 	opts := access.Options{Keys: access.SecretFile(secretFile), Refresh: 10 * time.Millisecond}
 	if anonymous != "" {
 		rule, err := access.ParseRule(anonymous)
@@ -43,7 +51,7 @@ func accessRig(t *testing.T, anonymous string, change ...func(*rigOptions)) (r *
 	done := make(chan struct{})
 	go func() { defer close(done); policy.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return newRig(t, append(change, func(o *rigOptions) { o.gateway.Access, o.gateway.TicketKey = policy, ticketKey })...), secretFile
+	return policy
 }
 
 // writeFile puts the text in the file's place at once, as one that is read meanwhile

@@ -80,6 +80,8 @@ func TestStream_Carriers(t *testing.T) {
 		"Expires":           TestAccess_Expires,
 		"Revoked":           TestAccess_Revoked,
 		"StreamLog":         TestRequest_StreamLog,
+		"Subscriptions":     TestSubscriptions,
+		"Presence":          TestPresence,
 	}
 	for _, c := range []carrier{
 		{"TLS", "http/1.1", false},

@@ -42,12 +42,15 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 		return c.NoContent(http.StatusNoContent)
 	}
 	s.opened.add(req)
+	s.opts.Presence.Enter(req.client.Subject, req.Filter)
 	s.setStreamHeaders(c.Response().Header(), sc)
 	log := s.noteOpened(c)
 	if st == nil {
+		defer s.opts.Presence.Leave(req.client.Subject, req.Filter)
 		return s.serveResponse(c, sc, s.newLease(req), log, sub, batch)
 	}
 	if err := st.takeOver(c, log, sub, batch); err != nil {
+		s.opts.Presence.Leave(req.client.Subject, req.Filter)
 		log.because(err.Error())
 		log.end()
 		return err

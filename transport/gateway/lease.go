@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"ringcast/transport/access"
@@ -17,13 +18,16 @@ var errOver = errors.New("the stream's time is over")
 type lease struct {
 	seat
 	client *access.Identity
+	// address is where it is from, and since when it was asked for, on the server's clock.
+	address netip.Addr
+	since   time.Duration
 	// until is when the lease is over, on the server's clock; 0: never.
 	until time.Duration
 }
 
 func (s *Server) newLease(req streamRequest) lease {
 	client := req.client
-	l := lease{seat: req.seat, client: client}
+	l := lease{seat: req.seat, client: client, address: req.address, since: s.clock()}
 	if lifetime := s.opts.StreamLifetime; lifetime > 0 {
 		l.until = s.clock() + lifetime - rand.N(lifetime/10+1)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -51,6 +52,7 @@ type streamParams struct {
 type streamRequest struct {
 	broker.Request
 	client    *access.Identity
+	address   netip.Addr
 	seat      seat
 	format    sse.Format
 	bookmarks bookmarks

@@ -74,6 +74,8 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 	var bad badRequest
 	if err := broker.ValidateSubject(p.Subject); err != nil {
 		bad.add("subject", err)
+	} else if broker.NamesPresence(p.Subject) {
+		bad.add("subject", fmt.Errorf("subject %q is the gateways' own: they tell of presence there", p.Subject))
 	} else {
 		bad.add("subject", broker.SubjectWithin(p.Subject, s.opts.Subjects))
 	}

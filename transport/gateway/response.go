@@ -19,6 +19,7 @@ type response struct {
 	w    http.ResponseWriter
 	rc   *http.ResponseController
 	opts *Options
+	sub  *broker.Subscription
 	sent *sent
 	cuts *cuts
 	log  *streamLog
@@ -30,7 +31,9 @@ func (s *Server) serveResponse(c echo.Context, sc script, l lease, log *streamLo
 	s.open.add(netHTTP, sc.encoding, 1)
 	defer s.open.add(netHTTP, sc.encoding, -1)
 	w := c.Response()
-	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sent: &s.sent, cuts: &s.cuts, log: log}
+	st := &response{script: sc, lease: l, w: w, rc: http.NewResponseController(w), opts: &s.opts, sub: sub, sent: &s.sent, cuts: &s.cuts, log: log}
+	s.carried.add(st)
+	defer s.carried.remove(st)
 	// The server goes on reading, to notice when the client leaves.
 	if err := st.rc.SetReadDeadline(time.Time{}); err != nil {
 		return err

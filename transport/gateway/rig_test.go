@@ -23,6 +23,7 @@ import (
 	"ringcast/replay"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
+	"ringcast/transport/peers"
 	"ringcast/transport/sse"
 )
 
@@ -42,7 +43,9 @@ type rig struct {
 	embedded *jetstream.Embedded
 	client   *jetstream.Client
 	ring     *replay.Ring
+	history  *jetstream.History
 	hub      *broker.Hub
+	peers    *peers.Network
 	reader   *jetstream.Reader
 	server   *gateway.Server
 	addr     string // stays over a restart
@@ -56,6 +59,11 @@ type rigOptions struct {
 	ring    replay.Options
 	stream  jetstream.StreamConfig
 	gateway gateway.Options
+	// nats is a server to use instead of one of the rig's own, and name what others on it
+	// know this gateway by, which tells presence; empty for a gateway of its own.
+	nats     *jetstream.Embedded
+	name     string
+	presence []string
 }
 
 func newRig(t *testing.T, change ...func(*rigOptions)) *rig {
@@ -78,10 +86,9 @@ func (r *rig) start() {
 	r.t.Helper()
 	ctx := context.Background()
 	var err error
-	if r.embedded, err = jetstream.StartEmbedded(jetstream.EmbeddedOptions{StoreDir: filepath.Join(r.dir, "nats"), Port: -1}); err != nil {
-		r.t.Fatal(err)
+	if r.embedded = r.opts.nats; r.embedded == nil {
+		r.startNATS()
 	}
-	r.onStop(r.embedded.Shutdown)
 	if r.client, err = jetstream.Connect(ctx, jetstream.Options{URL: r.embedded.ClientURL()}); err != nil {
 		r.t.Fatal(err)
 	}
@@ -93,13 +100,23 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	r.onStop(func() { _ = r.ring.Close() })
-	r.hub = broker.NewHub(r.ring, jetstream.NewHistory(r.client, jetstream.HistoryOptions{Stream: stream}), broker.HubOptions{})
+	r.history = jetstream.NewHistory(r.client, jetstream.HistoryOptions{Stream: stream})
+	r.hub = broker.NewHub(r.ring, r.history, broker.HubOptions{})
 	r.startReader()
 	r.startGateway()
 	if r.nats, err = nats.Connect(r.embedded.ClientURL()); err != nil {
 		r.t.Fatal(err)
 	}
 	r.onStop(r.nats.Close)
+}
+
+func (r *rig) startNATS() {
+	r.t.Helper()
+	var err error
+	if r.embedded, err = jetstream.StartEmbedded(jetstream.EmbeddedOptions{StoreDir: filepath.Join(r.dir, "nats"), Port: -1}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.onStop(r.embedded.Shutdown)
 }
 
 func (r *rig) startReader() {
@@ -124,7 +141,9 @@ func (r *rig) startGateway() {
 	l, r.url, r.http = over.carry(l)
 	opts := r.opts.gateway
 	opts.Hub, opts.Publisher, opts.Status = r.hub, r.client, r.status
+	r.meet(&opts)
 	r.server = gateway.New(opts)
+	r.mingle(opts)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.server.Serve(l) }()
 	r.onStop(func() {

@@ -17,7 +17,9 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/stream", s.postStream)
 	e.POST("/v1/tickets", s.postTicket)
 	e.POST("/v1/publish/:subject", s.postPublish)
+	e.GET("/v1/presence", s.getPresence)
 	e.GET("/v1/status", s.getStatus)
+	e.GET("/v1/subscriptions", s.getSubscriptions)
 	e.GET("/metrics", s.getMetrics)
 	e.Any("/v1/*", s.notFound)
 

@@ -17,6 +17,8 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/access"
+	"ringcast/transport/peers"
+	"ringcast/transport/presence"
 	"ringcast/transport/tracing"
 )
 
@@ -49,6 +51,10 @@ type Options struct {
 	PublishMaxBytes int64
 	// Access decides who may do what. Default: everybody everything.
 	Access *access.Policy
+	// Peers are the other gateways, of which /v1/subscriptions asks. Default: none.
+	Peers *peers.Network
+	// Presence keeps and tells who is on a subject. Default: nobody is told.
+	Presence *presence.Tracker
 	// Limits bound what clients may take. Default: none.
 	Limits Limits
 	// TrustedProxies are the addresses whose X-Forwarded-For says where a request comes
@@ -138,6 +144,8 @@ type Server struct {
 	sent     sent
 	cuts     cuts
 	problems problems
+	// carried are the streams that net/http carries; shards have the others.
+	carried carried
 	// born is when the clock of the streams began.
 	born time.Time
 
@@ -168,6 +176,9 @@ func New(opts Options) *Server {
 		born:      time.Now(),
 		stop:      make(chan struct{}),
 		drain:     make(chan struct{}),
+	}
+	if s.opts.Peers != nil {
+		s.opts.Peers.Handle(askSubscriptions, s.answerSubscriptions)
 	}
 	for range runtime.GOMAXPROCS(0) {
 		s.shards = append(s.shards, newShard(s))

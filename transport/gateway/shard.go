@@ -263,6 +263,13 @@ func (sh *shard) serve(st *stream) {
 	sh.wakeUp(st)
 }
 
+// list returns the shard's streams.
+func (sh *shard) list() []*stream {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return slices.Clone(sh.streams)
+}
+
 // drain has the shard take no more streams and cut those it has.
 func (sh *shard) drain() {
 	sh.mu.Lock()
@@ -275,10 +282,7 @@ func (sh *shard) drain() {
 
 // endAll ends every stream, whatever it waits for.
 func (sh *shard) endAll() {
-	sh.mu.Lock()
-	all := slices.Clone(sh.streams)
-	sh.mu.Unlock()
-	for _, st := range all {
+	for _, st := range sh.list() {
 		st.log.because(endDrain)
 		st.end()
 	}

@@ -75,7 +75,7 @@ func (s *Server) stream(c echo.Context, raw streamParams, id *access.Identity) e
 	if err := s.opts.Access.MaySubscribe(c.Request().Context(), id, c.RealIP(), req.Filter); err != nil {
 		return err
 	}
-	req.client = id.Holder()
+	req.client, req.address = id.Holder(), parseAddress(c.RealIP())
 	if req.seat, err = s.limits.take(id, c.RealIP()); err != nil {
 		return err
 	}

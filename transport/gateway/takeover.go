@@ -88,7 +88,7 @@ func (st *stream) takeOver(c echo.Context, log *streamLog, sub *broker.Subscript
 	st.conn, st.sub, st.log = conn, sub, log
 	head := responseHead(c.Response().Header())
 	if !st.shard.join(st) { // a cut before the first byte is one like any other
-		st.leave()
+		st.giveUp()
 		sub.Close()
 		_ = conn.Close()
 		log.because(endDrain)
@@ -125,11 +125,17 @@ func (st *stream) end() {
 	if cancel != nil {
 		cancel()
 	}
-	st.leave()
+	st.giveUp()
 	st.sub.Close()
 	st.server.departures.forget(st)
 	_ = st.conn.Close() // its client is gone, or cut off
 	st.log.end()
+}
+
+// giveUp gives back what the stream has taken besides its subscription and connection.
+func (st *stream) giveUp() {
+	st.leave()
+	st.server.opts.Presence.Leave(st.client.Subject, st.sub.Filter())
 }
 
 // catchUp owns the stream until work, which writes what cannot be written at once,

@@ -65,6 +65,9 @@ type Config struct {
 	TrustedProxies  Prefixes      `name:"trusted-proxies" default:"" doc:"The proxies whose X-Forwarded-For is believed. From any other it is ignored."`
 	StreamLifetime  time.Duration `name:"stream-lifetime" default:"0s" min:"0s" doc:"How long a stream lasts at most, before its client has to come back. 0s: no limit."`
 	CORSOrigins     Origins       `name:"cors-origins" default:"" doc:"Web origins besides the gateway's own whose pages may call it. * allows every one, without credentials."`
+	Presence        Patterns      `name:"presence" default:"" doc:"The subjects on which it is told who is there (see the protocol): joins and leaves are events, on the subject with $presence as its second token."`
+	PresenceGrace   time.Duration `name:"presence-grace" default:"10s" min:"1s" max:"10m" doc:"How long one may be away, to reload a page or to come back after a cut, without a leave being told."`
+	Instance        Name          `name:"instance" default:"" doc:"What this gateway is called where an operator sees several; the name of its pod, say. Empty: at random."`
 
 	JWTSecret      KeyFile       `name:"jwt-secret-file" default:"" doc:"Secret that tokens are signed with by HMAC. Read again every minute, as the other keys are: streams opened with a key that is gone are cut."`
 	JWTPublicKey   File          `name:"jwt-public-key-file" default:"" doc:"Public key, or several, that tokens are verified with (PEM: RSA, P-256, P-384, P-521 or Ed25519)."`
@@ -105,6 +108,8 @@ func (c *Config) check() error {
 		return errors.New("subscribe-callout lies within subjects: every question would be stored as an event")
 	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
 		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
+	case c.Presence.outside(c.Subjects) != nil:
+		return fmt.Errorf("presence: %w", c.Presence.outside(c.Subjects))
 	case c.Embedded() && c.NATSCreds != "":
 		return errors.New("nats-creds is set without nats-url: it is for an external NATS server")
 	case c.Embedded() && (c.NATSTLSCA != "" || c.NATSTLSCert != ""):

@@ -122,6 +122,7 @@ func TestLoad_Defaults(t *testing.T) {
 		WriteTimeout:    30 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
 		PublishMaxBytes: 1 << 20,
+		PresenceGrace:   10 * time.Second,
 		TicketTTL:       5 * time.Minute,
 		CalloutTimeout:  2 * time.Second,
 		JWTLeeway:       10 * time.Second,
@@ -178,6 +179,12 @@ func TestLoad_Values(t *testing.T) {
 			func(l *config.Loaded) any { return l.CORSOrigins }, config.Origins{"https://a.example", "http://b.example:8080"}},
 		{"origins/subdomains", "cors-origins: https://*.a.example", nil, nil,
 			func(l *config.Loaded) any { return l.CORSOrigins }, config.Origins{"https://*.a.example"}},
+		{"patterns", "presence: [events.room.*]", nil, nil,
+			func(l *config.Loaded) any { return l.Presence }, config.Patterns{"events.room.*"}},
+		{"patterns/none", "presence: events.a", nil, []string{"--presence="},
+			func(l *config.Loaded) any { return l.Presence }, config.Patterns(nil)},
+		{"name", "", []string{"RINGCAST_INSTANCE=gateway-7d9f"}, nil,
+			func(l *config.Loaded) any { return l.Instance }, config.Name("gateway-7d9f")},
 		{"URLs", "", []string{"RINGCAST_NATS_URL=nats://a:4222, tls://b"}, nil,
 			func(l *config.Loaded) any { return l.NATSURL.Reveal() }, "nats://a:4222,tls://b"},
 		{"file", "", nil, []string{"--nats-url=tls://a", "--nats-tls-ca", readable},
@@ -211,6 +218,7 @@ func TestLoad_Errors(t *testing.T) {
 		key      = "allowed is a file that can be read, with 32 bytes or more"
 		natsURL  = "allowed is nats://host:port, also tls://, ws://, wss://; several separated by commas"
 		readable = "allowed is a file that can be read"
+		patterns = "allowed is NATS subjects, with the wildcards * and >, without $presence"
 		rule     = "allowed is subscribe, publish or admin, a space, and a NATS subject"
 		origins  = "allowed is origins such as https://example.com, https://*.example.com for its subdomains, or *"
 	)
@@ -273,6 +281,10 @@ func TestLoad_Errors(t *testing.T) {
 		{"cors-origins/wildcard", "", nil, []string{"--cors-origins=https://a.*.example"}, `--cors-origins "https://a.*.example" contains "https://a.*.example", which is not an origin: ` + origins},
 		{"cors-origins/no scheme", "cors-origins: [a.example]", nil, nil, `FILE: cors-origins "a.example" contains "a.example", which is not an origin: ` + origins},
 		{"history-concurrency/zero", "", nil, []string{"--history-concurrency=0"}, `--history-concurrency "0" is too small: allowed is a whole number, from 1 to 256`},
+		{"presence/empty token", "presence: [events..a]", nil, nil, `FILE: presence "events..a" cannot be used (subject "events..a" has an empty token: tokens are separated by single dots): ` + patterns},
+		{"presence/of presence", "", nil, []string{"--presence=events.$presence.>"}, `--presence "events.$presence.>" names subjects on which presence itself is told: ` + patterns},
+		{"presence-grace/small", "", nil, []string{"--presence-grace=1ms"}, `--presence-grace "1ms" is too small: ` + duration + ", from 1s to 10m"},
+		{"instance/space", "", nil, []string{"--instance=my gateway"}, `--instance "my gateway" is no such name: allowed is a name of up to 64 bytes without white space`},
 		{"max-subjects/large", "", nil, []string{"--max-subjects=1001"}, `--max-subjects "1001" is too large: allowed is a whole number, from 1 to 1000`},
 		{"trusted-proxies/name", "", nil, []string{"--trusted-proxies=10.0.0.0/8,proxy.example"}, `--trusted-proxies "10.0.0.0/8,proxy.example" contains "proxy.example", which is neither an address nor a range: allowed is addresses and ranges such as 10.0.0.0/8, 192.0.2.1`},
 		{"stream-lifetime/negative", "", nil, []string{"--stream-lifetime=-1s"}, `--stream-lifetime "-1s" is too small: ` + duration + ", at least 0s"},
@@ -297,6 +309,10 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: subscribe-callout is asked about what is granted: set keys for tokens, or anonymous ('subscribe >' for everything)"},
 		{"together/a cookie for every origin", "", nil, []string{"--jwks-url=https://a", "--token-cookie=session", "--cors-origins=*"},
 			"configuration: token-cookie is set with cors-origins *: any page could publish with its reader's cookie"},
+		{"together/presence of what is not served", "", nil, []string{"--presence=other.>"},
+			`configuration: presence: subject "other.>" lies outside the subjects served here: ["events.>"]`},
+		{"together/presence that cannot be told", "", nil, []string{"--subjects=rooms.*", "--presence=rooms.*"},
+			`configuration: presence: that of "rooms.*" would be told where nothing is stored: subject "rooms.$presence.*" lies outside the subjects served here: ["rooms.*"]`},
 		{"together/a rule without keys", "", nil, []string{"--rule=subscribe events.{sub}"},
 			"configuration: rule is set without keys to verify tokens with: it needs jwt-secret-file, jwt-public-key-file or jwks-url"},
 		{"together/certificate of HTTPS without key", "", nil, []string{"--tls-cert=config.go"},

@@ -68,7 +68,7 @@ func (s setting) kind() string {
 		return "urls"
 	case File:
 		return "file"
-	case Subjects, Origins, Algorithms, Rules, Prefixes:
+	case Subjects, Origins, Algorithms, Rules, Prefixes, Patterns:
 		return "list"
 	}
 	return "text"

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ringcast/broker"
 	"ringcast/transport/access"
@@ -244,6 +245,66 @@ func (s *Subject) UnmarshalText(b []byte) error {
 	if err := broker.ValidateSubject(string(b)); err != nil {
 		return fmt.Errorf("cannot be used (%w)", err)
 	}
+	return nil
+}
+
+// Patterns are NATS subjects, of which there may be none.
+type Patterns []string
+
+func (Patterns) allowed() string {
+	return "NATS subjects, with the wildcards * and >, without " + broker.PresenceToken
+}
+
+// UnmarshalText reads a comma-separated list of subjects.
+func (p *Patterns) UnmarshalText(b []byte) error {
+	*p = nil
+	list := splitList(string(b))
+	if len(list) == 0 {
+		return nil
+	}
+	f, err := broker.NewFilter(list, nil)
+	if err != nil {
+		return fmt.Errorf("cannot be used (%w)", err)
+	}
+	if slices.ContainsFunc(list, broker.NamesPresence) {
+		return errors.New("names subjects on which presence itself is told")
+	}
+	*p = f.Subjects()
+	return nil
+}
+
+func (p Patterns) String() string { return strings.Join(p, ",") }
+
+// outside returns what is wrong where one of the patterns, or the subjects on which its
+// presence is told, are none that are served.
+func (p Patterns) outside(served Subjects) error {
+	for _, pattern := range p {
+		if err := broker.SubjectWithin(pattern, served); err != nil {
+			return err
+		}
+		if err := broker.SubjectWithin(broker.PresenceSubject(pattern), served); err != nil {
+			return fmt.Errorf("that of %q would be told where nothing is stored: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+// Name is what something is called, or empty.
+type Name string
+
+const maxName = 64
+
+func (Name) allowed() string {
+	return fmt.Sprintf("a name of up to %d bytes without white space", maxName)
+}
+
+// UnmarshalText checks the name.
+func (n *Name) UnmarshalText(b []byte) error {
+	text := string(b)
+	if len(text) > maxName || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("is no such name")
+	}
+	*n = Name(text)
 	return nil
 }
 
