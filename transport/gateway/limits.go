@@ -49,6 +49,9 @@ func (e *limitError) Error() string { return e.detail }
 type limits struct {
 	Limits
 	connects, publishes *rates
+	// failureLines bounds the lines at level info about requests that the gateway fails:
+	// when it is full, or NATS is away, these are as many as clients like.
+	failureLines *rate.Limiter
 
 	mu         sync.Mutex // guards what follows; nothing blocks while it is held
 	streams    int
@@ -77,11 +80,12 @@ func (r *refusals) counters() RefusalCounters {
 
 func newLimits(l Limits) *limits {
 	return &limits{
-		Limits:     l,
-		connects:   newRates(l.ConnectRate),
-		publishes:  newRates(l.PublishRate),
-		identities: make(map[string]int),
-		addresses:  make(map[string]int),
+		Limits:       l,
+		connects:     newRates(l.ConnectRate),
+		publishes:    newRates(l.PublishRate),
+		failureLines: rate.NewLimiter(10, 100),
+		identities:   make(map[string]int),
+		addresses:    make(map[string]int),
 	}
 }
 

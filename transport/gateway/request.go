@@ -77,11 +77,13 @@ func endSpan(span trace.Span, status int) {
 	span.End()
 }
 
-// logRequest writes the line of a request that is done. Streams have lines of their own.
+// logRequest writes the line of a request that is done: at debug, or at info where the
+// gateway failed it, for as long as there are not too many of these. Streams have lines
+// of their own.
 func (s *Server) logRequest(c echo.Context, took time.Duration) {
 	res := c.Response()
 	level := slog.LevelDebug
-	if res.Status >= http.StatusInternalServerError {
+	if res.Status >= http.StatusInternalServerError && s.limits.failureLines.Allow() {
 		level = slog.LevelInfo
 	}
 	if isStream(res) || !s.opts.Logger.Enabled(context.Background(), level) {

@@ -214,6 +214,24 @@ func TestRequest_LogQuiet(t *testing.T) {
 	}
 }
 
+// However many requests a gateway fails, what it logs is bounded.
+func TestRequest_LogBounded(t *testing.T) {
+	j, log := logged(slog.LevelInfo)
+	r := newRig(t, log, func(o *rigOptions) { o.gateway.Limits.Streams = 1 })
+	r.subscribe("subject=events.x").primed()
+	const requests = 400
+	began := time.Now()
+	for range requests {
+		if res, _ := r.do(http.MethodGet, "/v1/stream?subject=events.x", ""); res.StatusCode != http.StatusServiceUnavailable {
+			t.Fatal(res.Status)
+		}
+	}
+	most := 100 + int(10*time.Since(began).Seconds()) + 1
+	if n := len(j.entries(t, func(entry) bool { return true })); n == 0 || n > most {
+		t.Errorf("%d lines for %d requests, want %d at most", n, requests, most)
+	}
+}
+
 // A stream has a line when it opens and one when it has ended, which says why, and
 // none for each event.
 func TestRequest_StreamLog(t *testing.T) {
@@ -247,6 +265,8 @@ func TestRequest_StreamLog(t *testing.T) {
 			s := r.subscribe("subject=events.x", "X-Request-Id", "mine")
 			r.publishMany("events.x", 50)
 			s.read(50)
+			r.publish("events.x", "one more")
+			s.read(1) // so what came before is counted
 			opened := entry{Level: "DEBUG", Msg: "stream opened", Request: "mine", Method: "GET", Path: "/v1/stream", Remote: "127.0.0.1"}
 			if diff := cmp.Diff([]entry{opened}, j.entries(t, of)); diff != "" {
 				t.Errorf("while it is open the log differs (-want +got):\n%s", diff)
@@ -256,7 +276,7 @@ func TestRequest_StreamLog(t *testing.T) {
 			got := j.entries(t, of)[1:]
 			ended := opened
 			ended.Msg, ended.Why, ended.Events, ended.Bytes = "stream ended", tc.why, max(50, got[0].Events), got[0].Bytes
-			if diff := cmp.Diff([]entry{ended}, got); diff != "" || ended.Bytes < 50 || tc.name != "unread" && ended.Events > 51 {
+			if diff := cmp.Diff([]entry{ended}, got); diff != "" || ended.Bytes < 50 || tc.name != "unread" && ended.Events > 52 {
 				t.Errorf("the end of the log differs (-want +got):\n%s", diff)
 			}
 		})
