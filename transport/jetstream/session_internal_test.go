@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
+	"ringcast/transport/tracing"
 )
 
 // Rule: a hole in the consumer's own sequence is a message lost on the way, and
@@ -88,5 +89,21 @@ func TestInbox(t *testing.T) {
 	in.put(small, 4, nil) // returns, though there is no room
 	if in.empty() || len(in.take().events) != 3 || !in.empty() {
 		t.Error("the inbox did not hold what was put")
+	}
+}
+
+// However many of a batch are traced, no more spans are made of it than are allowed.
+func TestInbox_Origins(t *testing.T) {
+	in := newInbox(1000, 1<<20, make(chan struct{}))
+	for i := range 3 * tracing.MaxPerBatch {
+		if !in.tryPut(broker.Event{Subject: "events.x"}, uint64(i), &tracing.Origin{}) {
+			t.Fatalf("no room for event %d", i)
+		}
+	}
+	if b := in.take(); len(b.events) != 3*tracing.MaxPerBatch || len(b.origins) != tracing.MaxPerBatch {
+		t.Errorf("%d events, %d origins", len(b.events), len(b.origins))
+	}
+	if b := in.take(); len(b.origins) != 0 {
+		t.Errorf("%d origins are left", len(b.origins))
 	}
 }
