@@ -181,6 +181,10 @@ func TestServe_Trace(t *testing.T) {
 		t.Errorf("status is %d", got)
 	}
 
+	if stored := spans["ingest"].Events; len(stored) != 1 || stored[0].Name != "stored" || stored[0].TimeUnixNano == 0 {
+		t.Errorf("the events of ingest are %v", stored)
+	}
+
 	server.stop(t) // exports what is left
 	count := map[string]int{}
 	for _, s := range c.all() {

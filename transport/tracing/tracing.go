@@ -48,9 +48,10 @@ func (t *Tracing) StartRequest(r *http.Request, route string) (context.Context, 
 	))
 }
 
-// StartPublish begins the span of storing an event.
+// StartPublish begins the span of storing an event, in the trace of the context. What
+// the gateway publishes by itself has none.
 func (t *Tracing) StartPublish(ctx context.Context, subject string) (context.Context, trace.Span) {
-	if t == nil {
+	if t == nil || !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx, off
 	}
 	return t.tracer.Start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(

@@ -164,6 +164,18 @@ func TestTracing_OtherStream(t *testing.T) {
 	wantNames(t, spans, map[string]int{"ingest": 5, "ring": 5, "deliver": 2})
 }
 
+// What a gateway publishes by itself is no trace.
+func TestTracing_PublishAlone(t *testing.T) {
+	tr, spans := newTracing(t)
+	ctx, span := tr.StartPublish(context.Background(), "events.x")
+	tracing.End(span, nil)
+	msg := &nats.Msg{}
+	if tracing.Inject(ctx, msg); msg.Header != nil {
+		t.Errorf("header is %v", msg.Header)
+	}
+	wantNames(t, spans, map[string]int{})
+}
+
 // Off, everything may be called, and the trace of a call still goes on with its event.
 func TestTracing_Off(t *testing.T) {
 	var tr *tracing.Tracing
