@@ -11,7 +11,7 @@ import (
 type Action string
 
 // The actions. That of an operator is granted on names of calls: status,
-// subscriptions.
+// subscriptions, metrics.
 const (
 	Subscribe Action = "subscribe"
 	Publish   Action = "publish"

@@ -89,6 +89,15 @@ func newLimits(l Limits) *limits {
 	}
 }
 
+// subjects finds out whether a stream may name so many.
+func (l *limits) subjects(n int) error {
+	if l.Subjects <= 0 || n <= l.Subjects {
+		return nil
+	}
+	l.refused.subjects.Add(1)
+	return badRequest{{Field: "subject", Detail: fmt.Sprintf("%d subjects: at most %d are allowed", n, l.Subjects)}}
+}
+
 // seat is what a stream has taken of the limits until it leaves.
 type seat struct {
 	limits            *limits

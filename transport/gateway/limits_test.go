@@ -143,5 +143,8 @@ func TestLimits_Subjects(t *testing.T) {
 	if res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "at most 2") {
 		t.Errorf("%s: %s", res.Status, body)
 	}
+	if n := r.server.Counters().Refusals.Subjects; n != 1 {
+		t.Errorf("%d refusals counted", n)
+	}
 	r.page("subject=events.a&subject=events.b")
 }

@@ -65,12 +65,12 @@ func (s *Server) stream(c echo.Context, raw streamParams, id *access.Identity) e
 	if id := c.Request().Header.Get(headerLastEventID); id != "" {
 		raw.LastEventID = id
 	}
+	if err := s.limits.subjects(len(raw.Subjects)); err != nil {
+		return err
+	}
 	req, err := raw.request(time.Now(), s.opts.Subjects)
 	if err != nil {
 		return err
-	}
-	if most := s.limits.Subjects; most > 0 && len(raw.Subjects) > most {
-		return badRequest{{Field: "subject", Detail: fmt.Sprintf("%d subjects: at most %d are allowed", len(raw.Subjects), most)}}
 	}
 	if err := s.opts.Access.MaySubscribe(c.Request().Context(), id, c.RealIP(), req.Filter); err != nil {
 		return err
