@@ -1,7 +1,3 @@
-import { createHmac, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { launch } from "../testing/browser.ts";
@@ -486,50 +482,6 @@ test("everything is in reach of the keyboard", async () => {
 		await tabTo(page, field);
 	}
 });
-
-test("a gateway that wants a token is given one, which nothing keeps", async () => {
-	const dir = mkdtempSync(join(tmpdir(), "ringcast-key-"));
-	const secret = randomBytes(32);
-	writeFileSync(join(dir, "secret"), secret);
-	const closed = await Ringcast.serve(`--jwt-secret-file=${join(dir, "secret")}`);
-	try {
-		open = await visit(browser, `${closed.url}/?subject=events.x`);
-		const { page } = open;
-		await textOf(page, "#token-why", /The gateway does not show its state/);
-		await textOf(page, "#status-text", /^Refused$/);
-		expect(await contrastsBelow(page, 4.5)).toEqual([]);
-
-		await page.fill("#token", jwt({ subscribe: ["events.>"] }, secret));
-		await page.press("#token", "Enter");
-		await textOf(page, "#status-text", /^Live$/);
-		await textOf(page, "#token-why", /the token does not grant admin "status"/);
-
-		const all = { subscribe: ["events.>"], publish: ["events.>"], admin: ["status"] };
-		await page.fill("#token", jwt(all, secret));
-		await page.press("#token", "Enter");
-		await textOf(page, "#intake-value", / \/s$/);
-		expect(await page.isVisible("#token-form")).toBe(false);
-		await textOf(page, "#status-text", /^Live$/);
-		await page.fill("#publish-subject", "events.x");
-		await page.click("#publish-send");
-		await textOf(page, "#publish-answer", /^Stored as/);
-		await received(page, 1);
-
-		await page.reload();
-		await textOf(page, "#token-why", /The gateway does not show its state/);
-	} finally {
-		await closed.stop();
-		rmSync(dir, { recursive: true });
-	}
-});
-
-/** A token that grants this, good for a minute (RFC 7519). */
-function jwt(grants: object, secret: Buffer): string {
-	const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-	const claims = { sub: "operator", exp: Math.floor(Date.now() / 1000) + 60, ringcast: grants };
-	const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
-	return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
-}
 
 // The contrast of what is under the pointer, chosen, refused and lost counts too.
 describe.each(SCREENS)("on %s", (_, options) => {

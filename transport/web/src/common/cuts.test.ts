@@ -32,6 +32,12 @@ test("a drop by the user while the network is away is the same cut", () => {
 	]);
 });
 
+test("a cut that the gateway does not end is its own", () => {
+	expect(cutsOf("live", "retrying", "refused", "connecting", "live")).toEqual([
+		{ by: "gateway", start: 20, end: 50 },
+	]);
+});
+
 test("a bounded number is kept", () => {
 	const states = Array.from({ length: 3 * MAX_CUTS }, (): LinkState[] => ["live", "dropped"]);
 	expect(cutsOf(...states.flat())).toHaveLength(MAX_CUTS);

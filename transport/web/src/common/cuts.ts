@@ -2,7 +2,7 @@ import type { LinkState } from "./link.ts";
 
 /** One time without a connection; on a steady clock, in milliseconds. */
 export interface Cut {
-	readonly by: "you" | "network";
+	by: "you" | "network" | "gateway";
 	readonly start: number;
 	/** Undefined while it lasts. */
 	end: number | undefined;
@@ -26,6 +26,9 @@ export class Cuts {
 			this.end();
 		} else if (this.wasLive && state !== "connecting") {
 			this.begin(state === "dropped" ? "you" : "network");
+			if (state === "refused" && this.last?.by === "network") {
+				this.last.by = "gateway"; // it was asked again, and said no
+			}
 		}
 	}
 

@@ -8,13 +8,15 @@ import {
 	type StreamEvent,
 } from "#client";
 import type { EventId } from "./ids.ts";
+import { problemDetail } from "./problem.ts";
+import { token } from "./token.ts";
 
 /**
  * - `connecting`: asked for by the user, not answered yet
  * - `live`: open
  * - `retrying`: lost, and being asked for again
  * - `dropped`: closed by the user
- * - `refused`: the gateway said no, and why
+ * - `refused`: the gateway said no, and why, or it wants a token
  */
 export type LinkState = "connecting" | "live" | "retrying" | "dropped" | "refused";
 
@@ -28,7 +30,7 @@ export interface LinkListener {
 /** What to stream, as createEventStream takes it. */
 export type LinkRequest = Pick<
 	EventStreamOptions,
-	"subjects" | "from" | "headers" | "storage" | "storageKey"
+	"subjects" | "from" | "storage" | "storageKey"
 > & {
 	/** The other parameters of the stream: conflate, type, format. */
 	readonly query?: Readonly<Record<string, string>>;
@@ -53,7 +55,7 @@ export class Link {
 		return this.current;
 	}
 
-	/** Why the gateway refused, in its own words; empty while it does not. */
+	/** Why the gateway refused, in its own words; empty while it does not, and for want of a token. */
 	get refusal(): string {
 		return this.why;
 	}
@@ -73,6 +75,13 @@ export class Link {
 		this.stream = this.connect();
 	}
 
+	/** Opens again what was refused, now that there is another token. */
+	retry(): void {
+		if (this.current === "refused") {
+			this.open();
+		}
+	}
+
 	/** Closes the connection until open is called. */
 	drop(): void {
 		this.release();
@@ -83,6 +92,7 @@ export class Link {
 		const { query = {}, ...request } = this.request;
 		const stream: ResumableStream = createEventStream(`v1/stream?${new URLSearchParams(query)}`, {
 			...request,
+			fetch: token.fetch,
 			...(this.last !== undefined && { lastEventId: this.last }),
 			retry: { maxAttempts: Number.POSITIVE_INFINITY },
 			onopen: () => this.setState("live"),
@@ -118,25 +128,16 @@ export class Link {
 	}
 }
 
-/** What is said of a 401. */
-export const WANTS_TOKEN = "it wants a token, and this page has none";
-
-/** Says in words how a stream ended that the user did not close. */
+/**
+ * Says in words how a stream ended that the user did not close; nothing of a 401, which
+ * the form for a token speaks of.
+ */
 function refusal(end?: StreamEnd, error?: StreamError): string {
 	if (error !== undefined) {
-		return error.code === "unauthorized" ? WANTS_TOKEN : error.message;
+		return error.code === "unauthorized" ? "" : error.message;
 	}
 	if (end?.reason === "json") {
 		return problemDetail(end.body) ?? `the gateway answered ${end.status}`;
 	}
 	return "the subjects have ended";
-}
-
-/** What application/problem+json says of a refusal (RFC 9457). */
-export function problemDetail(body: unknown): string | undefined {
-	if (typeof body !== "object" || body === null) {
-		return undefined;
-	}
-	const { detail, title } = body as Record<string, unknown>;
-	return [detail, title].find((text): text is string => typeof text === "string" && text !== "");
 }

@@ -1,5 +1,6 @@
 import type { EventId } from "./ids.ts";
-import { problemDetail } from "./link.ts";
+import { readProblem } from "./problem.ts";
+import { token } from "./token.ts";
 
 /** An event in a JSON page. Binary data comes as data_base64, and data is absent. */
 export interface PageEvent {
@@ -65,20 +66,13 @@ export async function readHead(subject: string, signal: AbortSignal): Promise<Ev
 
 /** Reads one page. */
 export async function readPage(params: Record<string, string>, signal: AbortSignal): Promise<Page> {
-	const answer = await fetch(streamUrl(params), {
+	const answer = await token.fetch(streamUrl(params), {
 		headers: { Accept: "application/json" },
 		cache: "no-store",
 		signal,
 	});
 	if (!answer.ok) {
-		throw new Error(await problem(answer));
+		throw new Error(await readProblem(answer));
 	}
 	return (await answer.json()) as Page;
-}
-
-/** Returns what an answer other than 200 says, as problem+json or not. */
-async function problem(answer: Response): Promise<string> {
-	const status = `${answer.status} ${answer.statusText}`.trim();
-	const body: unknown = await answer.json().catch(() => undefined);
-	return problemDetail(body) ?? status;
 }

@@ -2,7 +2,6 @@ import type { Gap, StreamEvent } from "#client";
 import { Link, type LinkState } from "../common/link.ts";
 import type { Filter } from "./filter.ts";
 import { Backlog, type Row, Tape } from "./tape.ts";
-import type { Token } from "./token.ts";
 
 /** The rows that are shown, and those that wait while the page is paused. */
 const SHOWN = { rows: 500, size: 16 << 20 };
@@ -35,10 +34,7 @@ export class Follower {
 	private letGo = false;
 
 	/** @param onChange is told of everything */
-	constructor(
-		private readonly token: Token,
-		private readonly onChange: () => void,
-	) {}
+	constructor(private readonly onChange: () => void) {}
 
 	get state(): LinkState {
 		return this.link?.state ?? "dropped";
@@ -90,7 +86,6 @@ export class Follower {
 			{
 				subjects: filter.subjects,
 				from: filter.from,
-				headers: () => this.token.headers(),
 				query: {
 					format: "cloudevents", // raw data tells no subject
 					...(filter.types.length > 0 && { type: filter.types.join(",") }),
@@ -119,6 +114,11 @@ export class Follower {
 	reconnect(): void {
 		this.link?.open();
 		this.onChange();
+	}
+
+	/** Goes on where the gateway refused, now that there is another token. */
+	retry(): void {
+		this.link?.retry();
 	}
 
 	pause(): void {

@@ -6,20 +6,30 @@ import { percent } from "./rates.ts";
 import type { RingStatus, Status } from "./status.ts";
 import { formatBytes, formatSpan, timeOfId } from "./units.ts";
 
+const NO_ANSWER = "The gateway has not answered since";
+
 /** The ring, the connection to NATS, and the gateway itself, in words. */
 export class GatewayView implements View {
 	private status: Status | undefined;
-	private silentSince: number | undefined;
+	/** Why there is nothing newer; empty while there is. */
+	private silence = "";
 
 	/** Takes an answer. */
 	show(status: Status): void {
 		this.status = status;
-		this.silentSince = undefined;
+		this.silence = "";
 	}
 
 	/** Notes that there was none, at a time by this page's clock. */
 	noteSilence(time: number): void {
-		this.silentSince ??= time;
+		if (!this.silence.startsWith(NO_ANSWER)) {
+			this.silence = `${NO_ANSWER} ${formatTime(time)}. What is shown is from before.`;
+		}
+	}
+
+	/** Notes that the gateway does not show its state, and why. */
+	noteRefusal(why: string): void {
+		this.silence = `The gateway does not show its state: ${why}.`;
 	}
 
 	render(): void {
@@ -33,13 +43,8 @@ export class GatewayView implements View {
 
 	private renderSilence(): void {
 		const notice = byId("silence", HTMLElement);
-		notice.hidden = this.silentSince === undefined;
-		if (this.silentSince !== undefined) {
-			setText(
-				notice,
-				`The gateway has not answered since ${formatTime(this.silentSince)}. What is shown is from before.`,
-			);
-		}
+		notice.hidden = this.silence === "";
+		setText(notice, this.silence);
 	}
 }
 

@@ -1,6 +1,6 @@
 import { byId } from "../common/dom.ts";
 import { Frame } from "../common/frame.ts";
-import { WANTS_TOKEN } from "../common/link.ts";
+import { TokenForm } from "../common/token-form.ts";
 import { Charts } from "./charts.ts";
 import { type Filter, filterOfQuery, queryOfFilter } from "./filter.ts";
 import { FilterForm } from "./filter-form.ts";
@@ -16,8 +16,6 @@ import { readStatus, type Status, StatusRefused } from "./status.ts";
 import { Table } from "./table.ts";
 import { eventOf } from "./tape.ts";
 import { TapeBar } from "./tape-bar.ts";
-import { Token } from "./token.ts";
-import { TokenForm } from "./token-form.ts";
 
 const STATUS_EVERY_MS = 1_000;
 const ROWS_EVERY_MS = 100;
@@ -28,8 +26,7 @@ const rates = new Rates();
 const charts = new Charts(samples);
 const gatewayView = new GatewayView();
 
-const token = new Token();
-const follower = new Follower(token, () => pace.request());
+const follower = new Follower(() => pace.request());
 const tapeBar = new TapeBar(follower);
 const table = new Table(
 	follower,
@@ -45,19 +42,17 @@ const inspector = new Inspector(
 	(id) => resumeAfter(id),
 	() => table.unchoose(),
 );
-new PublishForm(token);
-const tokenForm = new TokenForm(token, () => {
-	statusRefusal = "";
-	if (follower.filter !== undefined) {
-		follow(follower.filter);
-	}
+new PublishForm();
+new TokenForm(() => {
+	wantsToken = false;
+	follower.retry();
 });
 
 /** What the page's URL asks for: without a subject, everything that the gateway serves. */
 const asked = filterOfQuery(location.search);
 
-/** Why the gateway does not show its status; empty while it does. */
-let statusRefusal = "";
+/** The gateway does not show its state for want of a token: without, it is not asked again. */
+let wantsToken = false;
 
 /** Paused by scrolling away from the newest rows, and until one scrolls back. */
 let reading = false;
@@ -89,29 +84,25 @@ function renderTape(): void {
 	table.render();
 	tapeBar.render();
 	form.showRefusal(follower.refusal);
-	renderTokenForm();
-}
-
-function renderTokenForm(): void {
-	const stream = follower.refusal === WANTS_TOKEN ? `The gateway refuses: ${WANTS_TOKEN}.` : "";
-	const status = statusRefusal && `The gateway does not show its state: ${statusRefusal}.`;
-	tokenForm.ask(status || stream);
 }
 
 async function look(): Promise<void> {
+	if (wantsToken) {
+		return;
+	}
 	let status: Status;
 	try {
-		status = await readStatus(token.headers());
-		statusRefusal = "";
+		status = await readStatus();
 	} catch (error) {
-		if (error instanceof StatusRefused) {
-			statusRefusal = error.message;
-		} else {
+		if (!(error instanceof StatusRefused)) {
 			gatewayView.noteSilence(Date.now());
+		} else if (error.status === 401) {
+			wantsToken = true;
+		} else {
+			gatewayView.noteRefusal(error.message);
 		}
 		return;
 	} finally {
-		renderTokenForm();
 		frame.request(gatewayView);
 	}
 	samples.add(rates.sample(status, Date.now()));

@@ -1,6 +1,5 @@
 import { byId, setText } from "../common/dom.ts";
 import { Publisher } from "./publish.ts";
-import type { Token } from "./token.ts";
 
 /** The box that publishes. */
 export class PublishForm {
@@ -11,10 +10,9 @@ export class PublishForm {
 	private readonly end = byId("publish-end", HTMLInputElement);
 	private readonly button = byId("publish-send", HTMLButtonElement);
 	private readonly answer = byId("publish-answer", HTMLElement);
-	private readonly publisher: Publisher;
+	private readonly publisher = new Publisher();
 
-	constructor(token: Token) {
-		this.publisher = new Publisher(token);
+	constructor() {
 		this.form.addEventListener("submit", (event) => {
 			event.preventDefault();
 			void this.publish();

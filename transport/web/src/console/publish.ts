@@ -1,5 +1,5 @@
-import { problemDetail } from "../common/link.ts";
-import type { Token } from "./token.ts";
+import { problemDetail } from "../common/problem.ts";
+import { token } from "../common/token.ts";
 
 /** What one publishes. */
 export interface Draft {
@@ -27,14 +27,12 @@ const ANSWER_MS = 30_000;
 export class Publisher {
 	private unanswered: { readonly draft: string; readonly key: string } | undefined;
 
-	constructor(private readonly token: Token) {}
-
 	/** Throws an Error that says in words why the event was not stored, or may not be. */
 	async publish(draft: Draft): Promise<Ack> {
 		const text = JSON.stringify(draft);
 		const key = this.unanswered?.draft === text ? this.unanswered.key : randomKey();
 		this.unanswered = { draft: text, key };
-		const answer = await post(draft, { ...this.token.headers(), "Idempotency-Key": key });
+		const answer = await post(draft, key);
 		if (answer.ok || answer.status < 500) {
 			this.unanswered = undefined;
 		}
@@ -46,8 +44,8 @@ export class Publisher {
 	}
 }
 
-async function post(draft: Draft, given: Record<string, string>): Promise<Response> {
-	const headers = new Headers(given);
+async function post(draft: Draft, key: string): Promise<Response> {
+	const headers = new Headers({ "Idempotency-Key": key });
 	try {
 		if (draft.type !== "") {
 			headers.set("Ringcast-Event", utf8Header(draft.type));
@@ -55,7 +53,7 @@ async function post(draft: Draft, given: Record<string, string>): Promise<Respon
 		if (draft.end) {
 			headers.set("Ringcast-End", "true");
 		}
-		return await fetch(`v1/publish/${encodeURIComponent(draft.subject)}`, {
+		return await token.fetch(`v1/publish/${encodeURIComponent(draft.subject)}`, {
 			method: "POST",
 			body: draft.data,
 			headers,

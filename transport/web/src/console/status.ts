@@ -1,4 +1,5 @@
-import { problemDetail } from "../common/link.ts";
+import { readProblem } from "../common/problem.ts";
+import { token } from "../common/token.ts";
 
 /** The answer of GET /v1/status, as far as the console shows it; see PROTOCOL.md. */
 export interface Status {
@@ -51,17 +52,23 @@ export interface Counters {
 const ANSWER_MS = 5_000;
 
 /** The gateway has answered, but not with its status: to whom it is not granted, for one. */
-export class StatusRefused extends Error {}
+export class StatusRefused extends Error {
+	constructor(
+		why: string,
+		/** Of HTTP. */
+		readonly status: number,
+	) {
+		super(why);
+	}
+}
 
-export async function readStatus(headers: Record<string, string>): Promise<Status> {
-	const answer = await fetch("v1/status", {
-		headers,
+export async function readStatus(): Promise<Status> {
+	const answer = await token.fetch("v1/status", {
 		cache: "no-store",
 		signal: AbortSignal.timeout(ANSWER_MS),
 	});
 	if (!answer.ok) {
-		const body: unknown = await answer.json().catch(() => undefined);
-		throw new StatusRefused(problemDetail(body) ?? `it answered ${answer.status}`);
+		throw new StatusRefused(await readProblem(answer), answer.status);
 	}
 	return (await answer.json()) as Status;
 }

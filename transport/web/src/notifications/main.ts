@@ -2,15 +2,17 @@ import type { Gap, StreamEvent } from "#client";
 import { byId, setText } from "../common/dom.ts";
 import { Frame } from "../common/frame.ts";
 import type { EventId } from "../common/ids.ts";
-import { problemDetail } from "../common/link.ts";
 import { readLog } from "../common/log.ts";
+import { problemDetail } from "../common/problem.ts";
+import { openStorage } from "../common/storage.ts";
+import { token } from "../common/token.ts";
+import { TokenForm } from "../common/token-form.ts";
 import { Channel } from "./channel.ts";
 import { FeedView } from "./feed.ts";
 import { ReadMarks } from "./marks.ts";
 import { NoticeFeed, parseNotice } from "./notices.ts";
 import { ProofView } from "./proof.ts";
 import { MAX_SPAN } from "./span.ts";
-import { storage } from "./storage.ts";
 import { UnreadTitle } from "./title.ts";
 
 const user = new URLSearchParams(location.search).get("user") || "alice";
@@ -27,6 +29,7 @@ const HISTORY_MOST = 10_000;
 /** How often the last id is shown anew: a quiet stream's moves on without events. */
 const ID_MS = 1_000;
 
+const storage = openStorage(() => window.localStorage);
 const frame = new Frame();
 const feed = new NoticeFeed();
 const marks = new ReadMarks(storage, marksKey);
@@ -40,10 +43,16 @@ const channel = new Channel({
 });
 const proofView = new ProofView(channel);
 const title = new UnreadTitle(feed, marks);
+/** What visits before this one have shown is yet to be read from the log. */
+let historyDue = storage.getItem(positionKey) !== null;
 
 showUser();
 wireMarks();
 wireSend();
+new TokenForm(() => {
+	void showHistory();
+	channel.link.retry();
+});
 void showHistory();
 setInterval(() => frame.request(proofView), ID_MS);
 channel.link.open();
@@ -80,24 +89,25 @@ async function readIds(after: EventId, signal: AbortSignal): Promise<EventId[]> 
  * log: all that is unread, and what is recent.
  */
 async function showHistory(): Promise<void> {
-	if (storage.getItem(positionKey) === null) {
-		return; // the stream begins with it
+	if (!historyDue) {
+		return; // the stream of a first visit begins with it
 	}
 	const after = marks.readThrough;
 	const unread = after === "" ? { from: "oldest" } : { last_event_id: after };
-	await Promise.all([showLog(unread), showLog({ from: HISTORY_FROM })]);
+	try {
+		await Promise.all([showLog(unread), showLog({ from: HISTORY_FROM })]);
+		historyDue = false;
+	} catch (cause) {
+		console.warn("the page begins without history:", cause);
+	}
 }
 
 async function showLog(position: Record<string, string>): Promise<void> {
 	const { signal } = new AbortController();
-	try {
-		for await (const events of readLog({ subject, ...position }, HISTORY_MOST, signal)) {
-			for (const { id, data = "" } of events) {
-				take({ lastEventId: id, data });
-			}
+	for await (const events of readLog({ subject, ...position }, HISTORY_MOST, signal)) {
+		for (const { id, data = "" } of events) {
+			take({ lastEventId: id, data });
 		}
-	} catch (cause) {
-		console.warn("the page begins without history:", cause);
 	}
 }
 
@@ -153,7 +163,7 @@ function wireSend(): void {
 
 /** Returns what became of it, in words. */
 async function publish(data: string): Promise<string> {
-	const answer = await fetch(`v1/publish/${encodeURIComponent(subject)}`, {
+	const answer = await token.fetch(`v1/publish/${encodeURIComponent(subject)}`, {
 		method: "POST",
 		headers: { "Ringcast-Event": "notification" },
 		body: data,

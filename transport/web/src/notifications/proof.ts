@@ -93,6 +93,12 @@ function verdictOf(span: SpanResult | undefined, cut: Cut | undefined): Verdict 
 	return span.gaps > 0 ? "gap" : "whole";
 }
 
+const LASTS: Readonly<Record<Cut["by"], string>> = {
+	you: "Cut off. Events go on without this page.",
+	network: "Connection lost. It comes back by itself.",
+	gateway: "Cut off by the gateway. Events go on without this page.",
+};
+
 function verdictText(verdict: Verdict, span: SpanResult | undefined, cut: Cut | undefined): string {
 	switch (verdict) {
 		case "none":
@@ -100,9 +106,7 @@ function verdictText(verdict: Verdict, span: SpanResult | undefined, cut: Cut | 
 				? "Not cut off yet."
 				: "Cut off before the first event: there was no id to resume from.";
 		case "off":
-			return cut?.by === "network"
-				? "Connection lost. It comes back by itself."
-				: "Cut off. Events go on without this page.";
+			return LASTS[cut?.by ?? "you"];
 		case "checking":
 			return "Resumed. Comparing with the log …";
 	}

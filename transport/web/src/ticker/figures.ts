@@ -38,14 +38,18 @@ export function showGap({ reason, oldest }: Gap): void {
 	);
 }
 
+const LASTS: Readonly<Record<Cut["by"], string>> = {
+	you: "Cut off. Quotes go on being published without this page.",
+	network: "Connection lost. It comes back by itself.",
+	gateway: "Cut off by the gateway. Quotes go on being published without this page.",
+};
+
 function resumeText(cut: Cut | undefined, catchUp: CatchUp): string {
 	if (cut === undefined) {
 		return "Not cut off yet.";
 	}
 	if (cut.end === undefined) {
-		return cut.by === "you"
-			? "Cut off. Quotes go on being published without this page."
-			: "Connection lost. It comes back by itself.";
+		return LASTS[cut.by];
 	}
 	const lasted = `Cut off for ${formatSeconds(cut.end - cut.start)}`;
 	const { published } = catchUp;

@@ -4,6 +4,7 @@ import { Cuts } from "../common/cuts.ts";
 import { Frame } from "../common/frame.ts";
 import { Link, type LinkState } from "../common/link.ts";
 import { readHead } from "../common/log.ts";
+import { TokenForm } from "../common/token-form.ts";
 import { CatchUp } from "./catch-up.ts";
 import { ChartView } from "./chart.ts";
 import { EventClock } from "./clock.ts";
@@ -42,6 +43,7 @@ const link = new Link(
 	{ onState: changed, onEvent: take, onGap: showGap },
 );
 const buttons = new CutButtons(link);
+new TokenForm(() => link.retry());
 setInterval(readMeter, READ_MS);
 scroll();
 link.open();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { problemDetail } from "./link.ts";
+import { problemDetail } from "./problem.ts";
 
 test.each([
 	[{ title: "Bad Request", detail: "subject lies outside" }, "subject lies outside"],
