@@ -370,6 +370,7 @@ func (s *server) makeGateway(context.Context) error {
 		Presence:        s.presence,
 		Limits:          s.limits(),
 		TrustedProxies:  s.cfg.TrustedProxies,
+		DrainTime:       s.cfg.DrainTime,
 		StreamLifetime:  s.cfg.StreamLifetime,
 		TicketKey:       ticketKey,
 		TicketTTL:       s.cfg.TicketTTL,
@@ -435,8 +436,9 @@ func (s *server) listen() (net.Listener, error) {
 	}), nil
 }
 
-// stopGateway lets requests end for the shutdown time-out. What takes longer is
-// cut, which is what was configured and no error.
+// stopGateway cuts the streams over the drain time, and lets requests end for the
+// shutdown time-out. What takes longer is cut, which is what was configured and no
+// error.
 func (s *server) stopGateway() error {
 	if s.stopCertificate != nil {
 		s.stopCertificate()
@@ -444,7 +446,7 @@ func (s *server) stopGateway() error {
 	if s.gateway == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTime+s.cfg.ShutdownTimeout)
 	defer cancel()
 	if err := s.gateway.Shutdown(ctx); err != nil {
 		s.log.Warn("cut the requests that had not ended", "err", err)

@@ -77,6 +77,7 @@ func TestStream_Carriers(t *testing.T) {
 		"ShutdownUnread":    TestStream_ShutdownUnread,
 		"Lifetime":          TestStream_Lifetime,
 		"Limits":            TestLimits_Streams,
+		"Drain":             TestDrain,
 		"Expires":           TestAccess_Expires,
 		"Revoked":           TestAccess_Revoked,
 		"StreamLog":         TestRequest_StreamLog,

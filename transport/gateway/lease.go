@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -23,11 +24,16 @@ type lease struct {
 	since   time.Duration
 	// until is when the lease is over, on the server's clock; 0: never.
 	until time.Duration
+	// turn is when it is over at a drain; see turns.
+	turn uint16
 }
 
 func (s *Server) newLease(req streamRequest) lease {
 	client := req.client
-	l := lease{seat: req.seat, client: client, address: req.address, since: s.clock()}
+	l := lease{seat: req.seat, client: client, address: req.address, since: s.clock(), turn: uint16(rand.N(1 << 16))}
+	if s.Draining() {
+		l.turn = math.MaxUint16 // not before the others have gone
+	}
 	if lifetime := s.opts.StreamLifetime; lifetime > 0 {
 		l.until = s.clock() + lifetime - rand.N(lifetime/10+1)
 	}
@@ -42,5 +48,5 @@ func (s *Server) newLease(req streamRequest) lease {
 
 // over reports whether the lease has ended.
 func (s *Server) over(l *lease, now time.Duration) bool {
-	return l.until > 0 && now >= l.until || s.opts.Access.Revoked(l.client)
+	return l.until > 0 && now >= l.until || s.turns.Load().passed(l.turn, now) || s.opts.Access.Revoked(l.client)
 }

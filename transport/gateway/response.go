@@ -65,6 +65,7 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 	defer beat.Stop()
 	tick := time.NewTicker(s.tick())
 	defer tick.Stop()
+	drain := s.drain
 	due := false // a heartbeat is
 	for {
 		began := s.clock()
@@ -83,7 +84,7 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if s.Draining() {
+		if s.cutting() {
 			return errDraining
 		}
 		if s.over(&st.lease, s.clock()) {
@@ -101,7 +102,10 @@ func (s *Server) follow(ctx context.Context, st *response, sub *broker.Subscript
 			case <-beat.C:
 				due = true
 			case <-tick.C: // to see whether it is over
-			case <-s.drain:
+			case <-drain:
+				drain = nil
+				tick.Reset(drainTick)
+			case <-s.cut:
 				return errDraining
 			case <-ctx.Done():
 				return ctx.Err()

@@ -60,6 +60,9 @@ type Options struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For says where a request comes
 	// from. From any other it is anybody's claim. Default: none.
 	TrustedProxies []netip.Prefix
+	// DrainTime is over how long streams are cut at a shutdown, where there are many.
+	// Default: all at once.
+	DrainTime time.Duration
 	// StreamLifetime is how long a stream lasts at most, less up to a tenth by chance,
 	// so that clients that came together do not come back together. Default: no limit.
 	StreamLifetime time.Duration
@@ -162,9 +165,11 @@ type Server struct {
 	stop       chan struct{}
 	stopOnce   sync.Once
 
-	// drain is closed, by Shutdown alone, when streams are to be cut.
-	drain     chan struct{}
-	drainOnce sync.Once
+	// drain is closed by drainStreams, with turns set, and cut by Shutdown, each once.
+	drain        chan struct{}
+	turns        atomic.Pointer[turns]
+	cut          chan struct{}
+	shutdownOnce sync.Once
 }
 
 // New returns a server that is not listening yet.
@@ -176,6 +181,7 @@ func New(opts Options) *Server {
 		born:      time.Now(),
 		stop:      make(chan struct{}),
 		drain:     make(chan struct{}),
+		cut:       make(chan struct{}),
 	}
 	if s.opts.Peers != nil {
 		s.opts.Peers.Handle(askSubscriptions, s.answerSubscriptions)
@@ -225,11 +231,15 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown stops listening, cuts every stream so that its client comes back, and
-// waits for the requests under way. When ctx ends first it closes their
-// connections and returns the context's error. It may be called more than once.
+// Shutdown cuts every stream so that its client comes back, one after the other over
+// the drain time; then it stops listening and waits for the requests under way. When
+// ctx ends first it closes their connections and returns the context's error. It may be
+// called more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.drainOnce.Do(func() { close(s.drain) })
+	s.shutdownOnce.Do(func() {
+		s.drainStreams(ctx)
+		close(s.cut)
+	})
 	for _, sh := range s.shards {
 		sh.drain()
 	}
@@ -265,16 +275,6 @@ func (s *Server) awaitStreams(ctx context.Context) error {
 	}
 	<-ended
 	return ctx.Err()
-}
-
-// Draining reports whether Shutdown was called.
-func (s *Server) Draining() bool {
-	select {
-	case <-s.drain:
-		return true
-	default:
-		return false
-	}
 }
 
 // startServing starts what serves the streams on connections taken over, once. It

@@ -150,16 +150,20 @@ func (sh *shard) signal() {
 func (sh *shard) run(stop <-chan struct{}) {
 	tick := time.NewTicker(sh.server.tick())
 	defer tick.Stop()
+	drain := sh.server.drain
 	for {
 		select {
 		case <-sh.wake:
+		case <-drain:
+			drain = nil
+			tick.Reset(drainTick)
 		case <-tick.C:
 			sh.endOver()
 			sh.wakeSilent()
 		case <-stop:
 			return
 		}
-		if sh.server.Draining() {
+		if sh.server.cutting() {
 			sh.cutAll()
 			continue
 		}

@@ -96,6 +96,8 @@ func (s *Server) whyEnded(err error, l *lease) string {
 // whyOver returns why a lease is over.
 func (s *Server) whyOver(l *lease) string {
 	switch {
+	case s.Draining():
+		return endDrain
 	case s.opts.Access.Revoked(l.client):
 		return endRevoked
 	case !l.client.Expires.IsZero() && time.Until(l.client.Expires) < time.Second: // two clocks are compared

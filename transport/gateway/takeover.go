@@ -200,7 +200,7 @@ func (st *stream) follow(ctx context.Context, batch broker.Batch) error {
 		switch {
 		case batch.Finished:
 			return errFinished
-		case st.server.Draining():
+		case st.server.cutting():
 			return errDraining
 		case st.server.over(&st.lease, st.server.clock()):
 			return errOver
@@ -265,7 +265,7 @@ func (st *stream) due(now time.Duration) bool {
 func (st *stream) finish() {
 	err := st.write(append(appendChunk(nil, st.appendEnd), lastChunk...))
 	half, ok := st.conn.(interface{ CloseWrite() error })
-	if err != nil || !ok || half.CloseWrite() != nil || st.server.Draining() {
+	if err != nil || !ok || half.CloseWrite() != nil || st.server.cutting() {
 		st.end()
 		return
 	}

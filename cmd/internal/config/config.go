@@ -51,7 +51,8 @@ type Config struct {
 	Retry           time.Duration `name:"retry" default:"2s" min:"1ms" doc:"How long clients are told to wait before they reconnect."`
 	WriteTimeout    time.Duration `name:"write-timeout" default:"30s" min:"1s" doc:"How long a write to a client that does not read may take before its connection is cut."`
 	Compression     bool          `name:"compression" default:"false" doc:"Compress streams with gzip for clients that accept it. Every event is compressed once for all of them. Events of a few hundred bytes that come one by one do not get much smaller."`
-	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" min:"0s" doc:"How long open requests get to end on shutdown before their connections are cut."`
+	DrainTime       time.Duration `name:"drain-time" default:"10s" min:"0s" max:"10m" doc:"Over how long the streams are cut on shutdown, one after the other, so that not all clients come back to the other gateways at once. Few streams take less: 200 a second are cut at least."`
+	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" min:"0s" doc:"How long open requests get to end on shutdown, after drain-time, before their connections are cut."`
 	PublishMaxBytes Size          `name:"publish-max-bytes" default:"1MiB" min:"1B" max:"64MiB" doc:"The largest payload that the HTTP publish call takes. An external NATS server has a limit of its own, 1MiB unless configured."`
 	TicketKey       KeyFile       `name:"ticket-key-file" default:"" doc:"Key that tickets are signed with (see the protocol), the same for all gateways that shall take each other's. Empty makes one that lasts until the process ends."`
 	TicketTTL       time.Duration `name:"ticket-ttl" default:"5m" min:"1s" max:"24h" doc:"How long a ticket opens streams."`
