@@ -84,18 +84,31 @@ func busy(t *testing.T) (metricsURL string) {
 	t.Helper()
 	server, ready := serve(t, "--data-dir", t.TempDir(), "--admin-listen", "127.0.0.1:0", "--publish-max-bytes", "10B")
 	ids := commandWith(t, strings.NewReader(numbers(1, 100)), "pub", "events.n", "--lines", "--url", ready.URL)
+	for range 2 { // the second is a duplicate
+		if code := postText(t, ready.URL+"v1/publish/events.n", "101", "Idempotency-Key", "once"); code != http.StatusOK {
+			t.Fatalf("publish: %d", code)
+		}
+	}
 	if code := postText(t, ready.URL+"v1/publish/events.n", "more than ten bytes"); code != http.StatusRequestEntityTooLarge {
 		t.Fatalf("beyond the limit: %d", code)
 	}
-	command(t, "sub", "events.n", "--last-event-id", ids[89], "--count", "10", "--url", ready.URL)
-	command(t, "sub", "events.n", "--last-event-id", "rubbish", "--from", "oldest", "--count", "100", "--url", ready.URL)
+	command(t, "sub", "events.n", "--last-event-id", ids[89], "--count", "11", "--url", ready.URL)
+	command(t, "sub", "events.n", "--last-event-id", "rubbish", "--from", "oldest", "--count", "101", "--url", ready.URL)
 	return adminURL(t, server) + "metrics"
 }
 
-func postText(t *testing.T, url, body string) int {
+// postText returns the status code of a POST; header are pairs.
+func postText(t *testing.T, url, body string, header ...string) int {
 	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	res, err := client.Post(url, "", strings.NewReader(body))
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,60 +116,87 @@ func postText(t *testing.T, url, body string) int {
 	return res.StatusCode
 }
 
+// measured is what a metric, with a label or "", is to be.
+type measured struct {
+	name, label string
+	value       float64
+}
+
+// awaitMetrics scrapes until everything is as it is to be: a delivery is counted after
+// its client may have it, a stream leaves when that is noticed, a commit follows.
+func awaitMetrics(t *testing.T, url string, wants []measured) (got families) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		got, _ = scrape(t, url, plainText)
+		wrong := slices.DeleteFunc(slices.Clone(wants), func(w measured) bool {
+			value, ok := got.value(w.name, strings.Fields(w.label)...)
+			return ok && value == w.value
+		})
+		if len(wrong) == 0 {
+			return got
+		}
+		if time.Now().After(deadline) {
+			for _, w := range wrong {
+				value, ok := got.value(w.name, strings.Fields(w.label)...)
+				t.Errorf("%s %s is %v (%t), want %v", w.name, w.label, value, ok, w.value)
+			}
+			t.FailNow()
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func TestMetrics_Values(t *testing.T) {
-	url := busy(t)
-	wants := []struct {
-		name  string
-		with  string // a label
-		value float64
-	}{
-		{"ringcast_events_total", "", 100},
-		{"ringcast_ring_events", "", 100},
-		{"ringcast_ring_head_sequence", "", 100},
-		{"ringcast_stream_head_sequence", "", 100},
+	got := awaitMetrics(t, busy(t), []measured{
+		{"ringcast_events_total", "", 101},
+		{"ringcast_ring_events", "", 101},
+		{"ringcast_ring_head_sequence", "", 101},
+		{"ringcast_stream_head_sequence", "", 101},
 		{"ringcast_stream_lag_events", "", 0},
 		{"ringcast_nats_connected", "", 1},
 		{"ringcast_caught_up", "", 1},
-		{"ringcast_publishes_total", "outcome=stored", 100},
-		{"ringcast_publish_duration_seconds", "", 100},
+		{"ringcast_publishes_total", "outcome=stored", 101},
+		{"ringcast_publishes_total", "outcome=duplicate", 1},
+		{"ringcast_publish_duration_seconds", "", 102},
 		{"ringcast_streams_opened_total", "", 2},
 		{"ringcast_resumes_total", "outcome=resumed", 1},
 		{"ringcast_resumes_total", "outcome=unknown", 1},
 		{"ringcast_resume_events", "", 1},
 		{"ringcast_gaps_total", "reason=unknown", 1},
-		{"ringcast_deliveries_total", "", 110},
+		{"ringcast_deliveries_total", "", 112},
 		{"ringcast_refusals_total", "limit=body_size", 1},
 		{"ringcast_problems_total", "status=413", 1},
-		{"ringcast_streams_open", "carrier=taken_over", 0},
+		{"ringcast_streams_open", "carrier=taken_over format=raw", 0},
+	})
+	if batches, _ := got.value("ringcast_batch_events"); batches == 0 || batches > 101 {
+		t.Errorf("101 events came in %v batches", batches)
 	}
-	wrong := func() (all []string) {
-		got, _ := scrape(t, url, plainText)
-		for _, w := range wants {
-			var with []string
-			if w.with != "" {
-				with = append(with, w.with)
-			}
-			if value, ok := got.value(w.name, with...); !ok || value != w.value {
-				all = append(all, w.name+" "+w.with)
-				t.Logf("%s %s is %v (%t), want %v", w.name, w.with, value, ok, w.value)
-			}
-		}
-		if commits, _ := got.value("ringcast_ring_commit_duration_seconds"); commits == 0 {
-			all = append(all, "ringcast_ring_commit_duration_seconds")
-		}
-		if batches, _ := got.value("ringcast_batch_events"); batches == 0 || batches > 100 {
-			all = append(all, "ringcast_batch_events")
-		}
-		return all
+	if commits, _ := got.value("ringcast_ring_commit_duration_seconds"); commits > 101 {
+		t.Errorf("101 events were written in %v commits", commits)
 	}
-	// A delivery is counted after its client may have it, a stream leaves when it is
-	// noticed, and a commit follows.
-	deadline := time.Now().Add(patience)
-	for all := wrong(); len(all) > 0; all = wrong() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %v", all)
-		}
-		time.Sleep(20 * time.Millisecond)
+}
+
+func TestMetrics_NATSAway(t *testing.T) {
+	store := t.TempDir()
+	external := externalNATS(t, store, -1)
+	url := external.ClientURL()
+	server, ready := serve(t, "--data-dir", t.TempDir(), "--admin-listen", "127.0.0.1:0", "--nats-url", url)
+	external.Shutdown()
+	if code := postText(t, ready.URL+"v1/publish/events.n", "x"); code != http.StatusServiceUnavailable {
+		t.Errorf("publish without NATS: %d", code)
+	}
+	metrics := adminURL(t, server) + "metrics"
+	awaitMetrics(t, metrics, []measured{
+		{"ringcast_nats_connected", "", 0},
+		{"ringcast_publishes_total", "outcome=failed", 1},
+		{"ringcast_publish_duration_seconds", "", 0},
+		{"ringcast_problems_total", "status=503", 1},
+	})
+	externalNATS(t, store, portOf(t, url))
+	got := awaitMetrics(t, metrics, []measured{{"ringcast_nats_connected", "", 1}})
+	if n, _ := got.value("ringcast_nats_reconnects_total"); n < 1 {
+		t.Errorf("%v reconnects after NATS was away", n)
 	}
 }
 
