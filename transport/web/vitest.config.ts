@@ -1,7 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 /** What talks to a gateway or a browser takes its time on a busy machine. */
-const patience = { testTimeout: 60_000, hookTimeout: 60_000 };
+const patience = {
+	testTimeout: 60_000,
+	hookTimeout: 60_000,
+	expect: { poll: { timeout: 30_000 } },
+};
 
 export default defineConfig({
 	test: {
