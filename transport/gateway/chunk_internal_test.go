@@ -25,7 +25,7 @@ func TestAppendChunk(t *testing.T) {
 // Any contents come out of another implementation's reader as they went in.
 func FuzzAppendChunk(f *testing.F) {
 	f.Add([]byte("a"), []byte("0\r\n\r\n"))
-	f.Add([]byte(""), bytes.Repeat([]byte("x"), 70_000))
+	f.Add([]byte(""), bytes.Repeat([]byte("x"), 300)) // larger ones keep the engine minimizing
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		var b []byte
 		for _, content := range [][]byte{first, second, first} {
