@@ -10,11 +10,12 @@ import (
 
 // openAccess makes the policy of who may do what. Without keys and without a word
 // about anonymous clients, everybody on this machine may do everything, and nobody
-// else anything.
+// else anything. Behind a proxy everybody is on this machine: one that is trusted to say
+// where they are from says that others come.
 func (s *server) openAccess(ctx context.Context) (err error) {
 	keys := s.tokenKeys()
 	if keys == nil && len(s.cfg.Anonymous) == 0 {
-		if isLoopback(s.cfg.Listen.Host) {
+		if isLoopback(s.cfg.Listen.Host) && len(s.cfg.TrustedProxies) == 0 {
 			s.access = access.Everybody()
 			return nil
 		}

@@ -89,6 +89,14 @@ func TestServe_AnonymousOffLoopback(t *testing.T) {
 	}
 }
 
+// Nor on it, when a proxy lets others in.
+func TestServe_AnonymousBehindProxy(t *testing.T) {
+	_, ready := serve(t, "--data-dir", t.TempDir(), "--trusted-proxies", "127.0.0.1")
+	if status, body := get(t, ready.URL+"v1/stream?subject=events.x"); status != 401 {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // A service on NATS has the last word about what is granted.
 func TestServe_Callout(t *testing.T) {
 	_, ready := serve(t, "--data-dir", t.TempDir(), "--anonymous", "subscribe >", "--subscribe-callout", "auth.subscribe")

@@ -48,7 +48,7 @@ func TestRefusal_Unauthorized(t *testing.T) {
 
 // Clients of one proxy count by addresses of their own, which they cannot choose.
 func TestRefusal_Address(t *testing.T) {
-	g := startGateway(t, "--trusted-proxies", "127.0.0.1/32", "--max-streams-per-address", "1")
+	g := startGateway(t, "--anonymous", "subscribe >", "--trusted-proxies", "127.0.0.1/32", "--max-streams-per-address", "1")
 	each(t, g.address, asItIs, func(t *testing.T, r route) {
 		from := func(host int) *client { return r.client(t, fmt.Sprintf("127.0.%d.%d", r.number+1, host)) }
 		from(2).follow(t, "subject=events.x").await("id: ")

@@ -81,7 +81,7 @@ type Config struct {
 	Rules          Rules         `name:"rule" default:"" doc:"What every valid token grants beside its own claim. {sub} stands for that claim of the token, and so does any other name."`
 	Callout        Subject       `name:"subscribe-callout" default:"" doc:"NATS subject of a service of your own that is asked about each subscription which the grants allow; none where empty. The protocol says what it is asked and answers."`
 	CalloutTimeout time.Duration `name:"subscribe-callout-timeout" default:"2s" min:"10ms" max:"30s" doc:"How long the service has for an answer, without which nothing is allowed."`
-	Anonymous      Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where no keys are configured, everything."`
+	Anonymous      Rules         `name:"anonymous" default:"" doc:"What is granted without a token. Empty: nothing; but on a loopback address, where neither keys nor trusted-proxies are configured, everything."`
 
 	AdminListen OptionalAddress `name:"admin-listen" default:"" doc:"Address on which /metrics, /debug/pprof/ and /healthz are served, without tokens: for the operator's network alone. Port 0 takes a free one. Empty: nowhere; /metrics is on listen too, for who is granted admin metrics."`
 
