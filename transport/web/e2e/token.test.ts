@@ -202,6 +202,9 @@ test("a token that grants too little is said, and can be replaced", async () => 
 	await tabTo(page, "#token-replace");
 	await page.keyboard.press("Enter");
 	expect(await page.evaluate(() => document.activeElement?.id)).toBe("token");
+	await page.click("#token-replace");
+	expect(await page.isVisible("#token-form")).toBe(false);
+	await page.click("#token-replace");
 	await give(page, newToken());
 	await isLive(page);
 	await page.click("nav.pages >> text=Console");

@@ -16,8 +16,12 @@ export class TokenForm {
 			}
 		};
 		this.replace.addEventListener("click", () => {
-			this.show("Another token takes the place of the one that this tab has.");
-			this.field.focus();
+			if (this.form.hidden) {
+				this.show("Another token takes the place of the one that this tab has.");
+				this.field.focus();
+			} else {
+				this.hide();
+			}
 		});
 		this.form.addEventListener("submit", (event) => {
 			event.preventDefault();
@@ -30,16 +34,21 @@ export class TokenForm {
 
 	private show(why: string): void {
 		this.form.hidden = false;
-		this.replace.hidden = true;
 		setText(byId("token-why", HTMLElement), why);
+		this.showReplace();
 	}
 
 	private hide(): void {
 		this.form.hidden = true;
-		this.replace.hidden = !token.isHeld;
 		this.field.value = "";
 		this.field.blur();
 		setText(byId("token-why", HTMLElement), "");
+		this.showReplace();
+	}
+
+	private showReplace(): void {
+		this.replace.hidden = !token.isHeld;
+		this.replace.setAttribute("aria-expanded", String(!this.form.hidden));
 	}
 }
 
