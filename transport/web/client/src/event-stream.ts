@@ -45,7 +45,7 @@ export class EventStream<T = unknown> {
 		this.#stream = stream;
 		const end = await stream.done;
 		if (end.reason !== "closed") {
-			const data = end.reason === "json" ? (end.body as T) : undefined;
+			const data = "body" in end ? (end.body as T) : undefined;
 			callback({ data, type: "message", isEnd: true });
 		}
 		return end;

@@ -67,12 +67,13 @@ export async function fetchEventSource(
 		}
 	};
 
-	const stream = createEventStream(request?.url ?? String(input), {
+	const stream = createEventStream(request?.url ?? (input as string | URL), {
 		method: init.method ?? request?.method ?? "GET",
 		headers,
 		body: init.body,
 		credentials: init.credentials,
-		signal: init.signal ?? request?.signal ?? null,
+		signal: init.signal ?? request?.signal,
+		connectTimeoutMs: 0,
 		idleTimeoutMs: 0,
 		retry: onerror ? { maxAttempts: Infinity } : {},
 		fetch: async (url, made) => {
@@ -115,8 +116,9 @@ export async function fetchEventSource(
 			onclose?.();
 		}
 	} catch (error) {
-		ask(error); // asked for the last time: there is nothing to try again
-		ended ??= { error };
+		const why = refused ?? error;
+		ask(why); // asked for the last time: there is nothing to try again
+		ended ??= { error: why };
 	}
 	if (ended !== undefined) {
 		throw ended.error;

@@ -84,7 +84,7 @@ export interface EventStreamOptions {
 	readonly headers?: Provider<HeadersInit | undefined>;
 	readonly credentials?: RequestCredentials | undefined;
 	/** Closes the stream when it is aborted. */
-	readonly signal?: AbortSignal | null;
+	readonly signal?: AbortSignal | null | undefined;
 	/** Default the global one. */
 	readonly fetch?: typeof fetch;
 	/** Where a gateway begins without an id: `now`, `oldest`, `last`, a time, a duration. */

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { EventStream, EventStreamContentType, fetchEventSource } from "../src/index.ts";
 import { stream, TestServer } from "./server.ts";
 
@@ -184,4 +184,41 @@ test("EventStream: close() ends the calls", async () => {
 	const callback = vi.fn(() => questions.close());
 	expect(await questions.retrieveData({}, callback)).toEqual({ reason: "closed" });
 	expect(callback).toHaveBeenCalledTimes(1);
+});
+
+test("fetchEventSource: an answer may take as long as it wants, as before", async () => {
+	vi.useFakeTimers();
+	onTestFinished(() => void vi.useRealTimers());
+	const onmessage = vi.fn();
+	const call = fetchEventSource("http://server/", {
+		fetch: async () => {
+			await new Promise((resolve) => setTimeout(resolve, 600_000));
+			const headers = { "Content-Type": EventStreamContentType };
+			return new Response("data: thought about\n\n", { headers });
+		},
+		onmessage,
+	});
+	await vi.advanceTimersByTimeAsync(601_000);
+	await call;
+	expect(onmessage).toHaveBeenCalledTimes(1);
+});
+
+test("fetchEventSource: what onopen throws rejects, in the last attempt too", async () => {
+	vi.useFakeTimers();
+	onTestFinished(() => void vi.useRealTimers());
+	const mine = new Error("mine");
+	let attempts = 0;
+	const call = fetchEventSource("http://server/", {
+		fetch: async () => {
+			if (++attempts < 5) {
+				throw new TypeError("no connection");
+			}
+			return new Response(null, { status: 503 });
+		},
+		onopen: () => Promise.reject(mine),
+	});
+	const rejected = expect(call).rejects.toBe(mine);
+	await vi.advanceTimersByTimeAsync(60_000);
+	await rejected;
+	expect(attempts).toBe(5);
 });
