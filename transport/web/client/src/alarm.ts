@@ -8,13 +8,13 @@ const WAKING_MS = 1_000;
 /** The one wait that a stream is in, by the clock on the wall. */
 export class Alarm {
 	#timer: ReturnType<typeof setTimeout> | undefined;
-	#ring = () => {};
-	#ms = 0;
-	#due = 0;
+	#ring!: () => void;
+	#ms!: number;
+	#due!: number;
 	/** The earliest that waking may bring forward to; undefined for a limit, which it puts off. */
 	#earliest: number | undefined;
-	#lookAt = 0;
-	#roused = false;
+	#lookAt!: number;
+	#roused!: boolean;
 
 	/**
 	 * Rings when it was not fed for so long; 0 is never. After waking it grants a second, once:

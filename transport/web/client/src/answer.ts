@@ -8,6 +8,10 @@ export interface Lost {
 	readonly error?: StreamError;
 	/** The least time to the next attempt, in ms. */
 	readonly floorMs?: number;
+	/** The attempt was made without a network. */
+	readonly offline?: boolean;
+	/** It was answered 401, and there is a new token: made again at once. */
+	readonly unauthorized?: boolean;
 }
 
 /** What a later request may well be spared: time-outs, rate limits, gateways, overload. */

@@ -14,8 +14,11 @@ const STABLE_MS = 5_000;
 export class Backoff {
 	readonly #options: RetryOptions;
 	#failures = 0;
+	/** Those of them that were made offline. */
+	#spared = 0;
 	#answered = false;
-	#openedAt: number | undefined;
+	/** NaN while no stream is open. */
+	#openedAt = NaN;
 	#baseMs: number;
 
 	constructor(options: RetryOptions) {
@@ -38,29 +41,30 @@ export class Backoff {
 		this.#openedAt = Date.now();
 	}
 
-	/** Counts the end of an attempt, unless the last stream was stable. */
-	ended(): void {
-		if (this.#openedAt !== undefined && Date.now() - this.#openedAt >= STABLE_MS) {
-			this.#failures = 0;
+	/**
+	 * Counts the end of an attempt, after a stable stream as the first. One that was made
+	 * offline makes the delay longer too, for what a browser says of its network may be wrong.
+	 */
+	ended(offline?: boolean): void {
+		if (Date.now() - this.#openedAt >= STABLE_MS) {
+			this.#failures = this.#spared = 0;
 		}
-		this.#openedAt = undefined;
+		this.#openedAt = NaN;
 		this.#failures++;
-	}
-
-	reset(): void {
-		this.#failures = 0;
-		this.#openedAt = undefined;
+		if (offline) {
+			this.#spared++;
+		}
 	}
 
 	get exhausted(): boolean {
 		const limit = this.#options.maxAttempts ?? (this.#answered ? Infinity : FIRST_OPEN_ATTEMPTS);
-		return this.#failures >= limit;
+		return this.#failures - this.#spared >= limit;
 	}
 
 	/** The time to the next attempt, never below a server's `Retry-After`. */
 	delayMs(floorMs: number): number {
 		const most = Math.max(this.#options.maxMs ?? 30_000, this.#baseMs);
-		const backoff = Math.min(most, this.#baseMs * 2 ** Math.max(0, this.#failures - 1));
+		const backoff = Math.min(most, this.#baseMs * 2 ** (this.#failures - 1));
 		const drawn = this.#options.jitter === false ? backoff : Math.random() * backoff;
 		return Math.max(floorMs, drawn);
 	}
@@ -68,7 +72,7 @@ export class Backoff {
 
 /** Reads Retry-After, seconds or a date (RFC 9110, 10.2.3), as milliseconds from now. */
 export function retryAfterMs(headers: Headers): number {
-	const value = headers.get("retry-after")?.trim() ?? "";
+	const value = headers.get("retry-after") ?? "";
 	const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
 	return ms > 0 ? ms : 0;
 }

@@ -16,7 +16,7 @@ export interface Item {
 export class BodyDecoder {
 	readonly #text = new TextDecoder("utf-8", { ignoreBOM: true }); // the parser strips it
 	readonly #parser: ReturnType<typeof createParser>;
-	#items: Item[] = [];
+	readonly #items: Item[] = [];
 
 	constructor(onRetry: (ms: number) => void) {
 		let said: number | undefined;
@@ -40,8 +40,6 @@ export class BodyDecoder {
 
 	decode(chunk: Uint8Array): Item[] {
 		this.#parser.feed(this.#text.decode(chunk, { stream: true }));
-		const items = this.#items;
-		this.#items = [];
-		return items;
+		return this.#items.splice(0);
 	}
 }

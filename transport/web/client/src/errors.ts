@@ -37,14 +37,23 @@ export class StreamError extends Error {
 	}
 }
 
-/** Tells an error that nobody listens for, without ending a process for it. */
-export function report(error: unknown): void {
-	(globalThis.reportError ?? console.error)(error);
+/** Calls what the user gave. A mistake in it, which nobody listens for, ends no process. */
+export function guarded(callback: () => void): void {
+	try {
+		callback();
+	} catch (thrown) {
+		(globalThis.reportError ?? console.error)(thrown);
+	}
+}
+
+/** Whether the browser says that there is no network. */
+export function isOffline(): boolean {
+	return globalThis.navigator?.onLine === false;
 }
 
 /** Names what a request or a body was given up with, as far as a browser can tell. */
 export function networkError(cause: unknown): StreamError {
-	return globalThis.navigator?.onLine === false
+	return isOffline()
 		? new StreamError("offline", "no network", undefined, cause)
 		: new StreamError("network", "no connection, or CORS", undefined, cause);
 }

@@ -12,7 +12,7 @@ export class Keeper {
 	readonly #storage: StreamStorage | undefined;
 	readonly #key: string;
 	readonly #onerror: (error: StreamError) => void;
-	#id = "";
+	#id!: string;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(

@@ -12,7 +12,7 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 	#ended = false;
 	#error: unknown;
 
-	/** @param onleave is called when the loop is left before the end */
+	/** @param onleave is called when the loop is left, and ends it */
 	constructor(onleave: () => void) {
 		this.#onleave = onleave;
 	}
@@ -61,7 +61,6 @@ export class Reader implements AsyncIterableIterator<StreamEvent> {
 
 	async return(): Promise<Result> {
 		this.#onleave();
-		this.end();
 		this.#error = undefined;
 		return this.next();
 	}

@@ -9,11 +9,11 @@ export async function makeRequest(
 	const headers = new Headers(await resolve(options.headers, context));
 	const given = await resolve(options.body, context);
 	const method = options.method ?? (given == null ? "GET" : "POST");
-	const inBody = method !== "GET" && method !== "HEAD";
 	const parameters = ringcastParameters(options);
+	const asJson = !/^(GET|HEAD)$/i.test(method) && isJson(given ?? parameters);
 
 	let body = given as BodyInit | null | undefined;
-	if (inBody && isJson(given ?? parameters)) {
+	if (asJson) {
 		// Cache-Control asks for id blocks on a GET only (PROTOCOL.md, bookmarks).
 		const whole = parameters ? { ...parameters, bookmarks: "block", ...(given as object) } : given;
 		body = JSON.stringify(whole);
@@ -32,10 +32,10 @@ export async function makeRequest(
 		signal: context.signal,
 		// Sends Cache-Control: no-cache, as an EventSource does, without a preflight for it.
 		cache: "no-store",
-		body: body ?? null,
+		body,
 		credentials: options.credentials,
 	} as RequestInit;
-	return [inBody || !parameters ? url : withQuery(url, parameters), init];
+	return [asJson || !parameters ? url : withQuery(url, parameters), init];
 }
 
 function resolve<T>(
@@ -73,5 +73,5 @@ function setDefault(headers: Headers, name: string, value: string): void {
 
 /** Whether a value is meant as JSON, and not a body that fetch knows. */
 function isJson(value: unknown): boolean {
-	return /^\[object (Object|Array)]$/.test(Object.prototype.toString.call(value));
+	return /^\[object (Object|Array)]$/.test({}.toString.call(value));
 }

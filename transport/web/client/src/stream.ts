@@ -4,7 +4,7 @@ import { judge, type Lost } from "./answer.ts";
 import { Backoff } from "./backoff.ts";
 import { BodyDecoder, type Item } from "./body.ts";
 import { Ended } from "./ended.ts";
-import { networkError, report, StreamError, type StreamErrorCode } from "./errors.ts";
+import { guarded, isOffline, networkError, StreamError, type StreamErrorCode } from "./errors.ts";
 import { GAP_TYPE, parseGap } from "./gap.ts";
 import { Keeper } from "./keeper.ts";
 import type { EventStreamOptions, RequestContext, StreamEnd, StreamEvent } from "./options.ts";
@@ -28,7 +28,10 @@ export interface ResumableStream extends AsyncIterable<StreamEvent> {
 	readonly lastEventId: string;
 	/** 0 connecting, 1 open, 2 closed; the numbers of EventSource. */
 	readonly readyState: 0 | 1 | 2;
-	/** Connects anew at once, after the last id. Nothing happens once closed. */
+	/**
+	 * Connects anew at once, after the last id. What has failed before counts for the delay
+	 * after it all the same. Nothing happens once closed.
+	 */
 	reconnect(): void;
 	/** Ends the stream. No event is dispatched from here on. */
 	close(): void;
@@ -73,30 +76,24 @@ class Stream implements ResumableStream {
 	/** Ends what the loop is in: a request, a stream, or a wait. */
 	#current = new AbortController();
 	#hurried = false;
-	/** A 401 was answered since the last stream was opened. */
-	#unauthorized = false;
 
 	constructor(url: string, options: EventStreamOptions) {
 		this.#url = url;
 		this.#options = options;
-		const { signal, retry = {}, storage, storageKey, subjects = [] } = options;
+		const { signal, retry = {}, storage, subjects = [] } = options;
+		const { storageKey = `ringcast:${url} ${subjects}` } = options;
 		this.#backoff = new Backoff(retry);
-		const key = storageKey ?? `ringcast:${url} ${subjects}`;
-		this.#keeper = new Keeper(storage, key, (error) => this.#fail(error));
+		this.#keeper = new Keeper(storage, storageKey, (error) => this.#fail(error));
 		if (signal?.aborted) {
 			this.close();
 		}
 		signal?.addEventListener("abort", () => this.close(), { signal: this.#life.signal });
 		this.done = this.#run();
-		this.done.then(
-			(end) => this.#finish(end),
-			(error) => this.#finish(undefined, error),
-		);
+		this.done.catch(() => {});
 	}
 
 	addEventListener(type: string, listener: Listener): void {
-		const listeners = this.#listeners.get(type) ?? new Set();
-		this.#listeners.set(type, listeners.add(listener));
+		this.#listeners.set(type, (this.#listeners.get(type) ?? new Set()).add(listener));
 	}
 
 	removeEventListener(type: string, listener: Listener): void {
@@ -115,15 +112,13 @@ class Stream implements ResumableStream {
 
 	reconnect(): void {
 		this.#hurried = true;
-		this.#backoff.reset();
 		this.#current.abort();
 	}
 
 	close(): void {
 		this.readyState = CLOSED;
-		const ended = new Ended({ reason: "closed" });
-		this.#life.abort(ended);
-		this.#current.abort(ended);
+		this.#life.abort(new Ended({ reason: "closed" }));
+		this.#current.abort();
 		for (const reader of this.#readers) {
 			reader.end();
 		}
@@ -140,38 +135,34 @@ class Stream implements ResumableStream {
 		try {
 			this.lastEventId =
 				this.#options.lastEventId ?? (await abortable(this.#keeper.read(), signal));
-			for (;;) {
+			for (let lost: Lost = {}; ; await this.#pause(lost)) {
 				signal.throwIfAborted();
-				await this.#pause(await this.#attempt());
+				lost = await this.#attempt(lost.unauthorized);
 			}
 		} catch (thrown) {
 			const ended = signal.aborted ? signal.reason : thrown;
-			const how = ended instanceof Ended ? ended.how : ended;
-			if (how instanceof Error) {
-				throw how;
-			}
-			return how;
-		} finally {
-			this.readyState = CLOSED;
-			this.#life.abort();
-			this.#keeper.flush();
+			return this.#finish(ended.how ?? ended);
 		}
 	}
 
-	/** Makes one request and reads what it answers. Throws Ended where that is the end. */
-	async #attempt(): Promise<Lost> {
-		this.readyState = CONNECTING;
+	/**
+	 * Makes one request and reads what it answers. Throws Ended where that is the end.
+	 * @param unauthorized whether the one before was answered 401
+	 */
+	async #attempt(unauthorized = false): Promise<Lost> {
 		this.#current = new AbortController();
 		this.#hurried = false;
 		const { signal } = this.#current;
+		let offline = isOffline();
 		try {
 			const context = {
 				attempt: this.#backoff.attempt,
 				lastEventId: this.lastEventId,
-				unauthorized: this.#unauthorized,
+				unauthorized,
 				signal,
 			};
 			const response = await this.#request(context);
+			offline = false; // whatever the browser says: there was an answer
 			if (response.status === 401) {
 				this.#alarm.stop();
 				return await this.#refresh(context);
@@ -182,7 +173,7 @@ class Stream implements ResumableStream {
 			if (thrown instanceof Ended || this.#life.signal.aborted) {
 				throw thrown;
 			}
-			return { error: signal.aborted ? signal.reason : networkError(thrown) };
+			return { error: signal.aborted ? signal.reason : networkError(thrown), offline };
 		} finally {
 			this.#alarm.stop();
 			this.#current.abort(); // lets go of a body that was not read to its end
@@ -191,15 +182,14 @@ class Stream implements ResumableStream {
 
 	async #request(context: RequestContext): Promise<Response> {
 		const { fetch = globalThis.fetch, connectTimeoutMs = 30_000 } = this.#options;
-		let request: Awaited<ReturnType<typeof makeRequest>>;
-		try {
-			request = await abortable(makeRequest(this.#url, this.#options, context), context.signal);
-		} catch (cause) {
-			context.signal.throwIfAborted();
+		const { signal } = context;
+		const making = makeRequest(this.#url, this.#options, context);
+		const request = await abortable(making, signal).catch((cause) => {
+			signal.throwIfAborted();
 			throw new Ended(new StreamError("setup", "the request cannot be made", undefined, cause));
-		}
+		});
 		this.#limit("connect-timeout", connectTimeoutMs);
-		return await abortable(fetch(...request), context.signal);
+		return await abortable(fetch(...request), signal);
 	}
 
 	/** Gives the attempt up after so long. */
@@ -211,31 +201,24 @@ class Stream implements ResumableStream {
 
 	/** After a 401: once for each failure, so that a server that wants none is not asked for ever. */
 	async #refresh(context: RequestContext): Promise<Lost> {
-		const refused = (cause?: unknown) =>
-			new Ended(new StreamError("unauthorized", "the server answered 401", 401, cause));
-		const { onunauthorized, headers } = this.#options;
-		if (this.#unauthorized || (onunauthorized === undefined && typeof headers !== "function")) {
-			throw refused();
+		const { onunauthorized: renew, headers } = this.#options;
+		const { signal, unauthorized } = context;
+		let cause: unknown;
+		if (!unauthorized && (renew !== undefined || typeof headers === "function")) {
+			try {
+				if ((renew && (await abortable(singleFlight(renew, context), signal))) !== false) {
+					return { unauthorized: true };
+				}
+			} catch (thrown) {
+				signal.throwIfAborted();
+				cause = thrown;
+			}
 		}
-		this.#unauthorized = true;
-		let renewed: unknown;
-		try {
-			renewed =
-				onunauthorized && (await abortable(singleFlight(onunauthorized, context), context.signal));
-		} catch (cause) {
-			context.signal.throwIfAborted();
-			throw refused(cause);
-		}
-		if (renewed === false) {
-			throw refused();
-		}
-		this.#hurried = true;
-		return {};
+		throw new Ended(new StreamError("unauthorized", "the server answered 401", 401, cause));
 	}
 
 	async #consume(response: Response, signal: AbortSignal): Promise<Lost> {
 		this.readyState = OPEN;
-		this.#unauthorized = false;
 		this.#backoff.opened();
 		this.#call(this.#options.onopen, response);
 		const decoder = new BodyDecoder((ms) => this.#backoff.rebase(ms));
@@ -280,11 +263,7 @@ class Stream implements ResumableStream {
 		}
 		event.lastEventId = lastEventId;
 		this.#dispatch(event);
-		if (this.#readers.size > 0) {
-			return this.#offer(event, before);
-		}
-		this.#dispatched(event);
-		return undefined;
+		return this.#readers.size > 0 ? this.#offer(event, before) : this.#dispatched(event);
 	}
 
 	#dispatch(event: StreamEvent): void {
@@ -313,7 +292,7 @@ class Stream implements ResumableStream {
 		this.#dispatched(event);
 	}
 
-	#dispatched({ type, lastEventId }: StreamEvent): void {
+	#dispatched({ type, lastEventId }: StreamEvent): undefined {
 		this.#keeper.keep(lastEventId);
 		if (this.#options.finishEvents?.includes(type)) {
 			throw new Ended({ reason: "finished" });
@@ -321,23 +300,21 @@ class Stream implements ResumableStream {
 	}
 
 	/** Waits for the time of the next attempt. Throws Ended where there is none. */
-	async #pause({ error, floorMs = 0 }: Lost): Promise<void> {
+	async #pause({ error, floorMs = 0, offline, unauthorized }: Lost): Promise<void> {
 		this.readyState = CONNECTING;
-		if (this.#hurried) {
+		if (this.#hurried || unauthorized) {
 			return;
 		}
-		if (error?.code !== "offline") {
-			this.#backoff.ended();
-			if (error !== undefined && this.#backoff.exhausted) {
-				throw new Ended(error);
-			}
+		this.#backoff.ended(offline);
+		if (error !== undefined && this.#backoff.exhausted) {
+			throw new Ended(error);
 		}
+		this.#current = new AbortController();
+		const { signal } = this.#current;
 		if (error !== undefined) {
 			this.#fail(error);
 		}
 		const delayMs = this.#backoff.delayMs(floorMs);
-		this.#current = new AbortController();
-		const { signal } = this.#current;
 		const notice = { attempt: this.#backoff.attempt, delayMs, error };
 		const wished = this.#call(this.#options.onretry, notice);
 		const waitMs = typeof wished === "number" ? Math.max(wished, floorMs) : delayMs;
@@ -360,22 +337,21 @@ class Stream implements ResumableStream {
 
 	#fail(error: StreamError): void {
 		const { onerror = unheard } = this.#options;
-		try {
-			onerror(error);
-		} catch (thrown) {
-			report(thrown);
-		}
+		guarded(() => onerror(error));
 	}
 
-	#finish(end: StreamEnd | undefined, error?: StreamError): void {
-		if (error !== undefined) {
-			this.#fail(error);
+	#finish(how: StreamEnd | StreamError): StreamEnd {
+		const { onclose } = this.#options;
+		this.readyState = CLOSED;
+		this.#life.abort();
+		this.#keeper.flush();
+		if (how instanceof Error) {
+			this.#fail(how);
+			guarded(() => onclose?.(undefined, how));
+			throw how;
 		}
-		try {
-			this.#options.onclose?.(end, error);
-		} catch (thrown) {
-			report(thrown);
-		}
+		guarded(() => onclose?.(how, undefined));
+		return how;
 	}
 }
 

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import {
 	createEventStream,
 	type EventStreamOptions,
@@ -538,4 +538,113 @@ test("reconnect() resumes at once, with one connection", async () => {
 	opened.reconnect();
 	await expect.poll(() => server.requests.length).toBe(2);
 	expect(server.requests[1]?.headers["last-event-id"]).toBe("1");
+});
+
+test("reconnect() in onerror resumes at once, whatever the delay", async () => {
+	const server = await TestServer.start((response, _, n) => {
+		if (n === 0) {
+			response.writeHead(503, { "Retry-After": "600" }).end();
+		} else {
+			stream(response, "data: x\n\n");
+		}
+	});
+	const opened: ResumableStream = open(server, { onerror: () => opened.reconnect() });
+	expect((await take(opened, 1)).map((e) => e.data)).toEqual(["x"]);
+});
+
+test("reconnect() while a token is renewed waits for the same call", async () => {
+	let token = "old";
+	const server = await TestServer.start((response, request, n) => {
+		if (request.headers.authorization === "Bearer new") {
+			stream(response, "data: in\n\n");
+			return;
+		}
+		response.writeHead(401).end();
+		if (n === 1) {
+			setImmediate(renewed.emit.bind(renewed, "now"));
+		}
+	});
+	const renewed = new EventEmitter();
+	const opened: ResumableStream = open(server, {
+		headers: () => ({ Authorization: `Bearer ${token}` }),
+		onunauthorized: async () => {
+			const now = once(renewed, "now");
+			opened.reconnect();
+			await now;
+			token = "new";
+		},
+	});
+	expect((await take(opened, 1)).map((e) => e.data)).toEqual(["in"]);
+	expect(server.requests).toHaveLength(3);
+});
+
+test("a 401 after another failure gets a new token again", async () => {
+	const server = await TestServer.start((response, _, n) => {
+		if (n === 3) {
+			stream(response, "data: in\n\n");
+		} else {
+			response.writeHead(n === 1 ? 503 : 401).end();
+		}
+	});
+	const onunauthorized = vi.fn();
+	const contexts: boolean[] = [];
+	const headers: EventStreamOptions["headers"] = ({ unauthorized }) => {
+		contexts.push(unauthorized);
+		return {};
+	};
+	await take(open(server, { headers, onunauthorized }), 1);
+	expect(onunauthorized).toHaveBeenCalledTimes(2);
+	expect(contexts).toEqual([false, true, false, true]);
+});
+
+describe("offline", () => {
+	beforeEach(() => void vi.stubGlobal("navigator", { onLine: false }));
+	afterEach(() => void vi.unstubAllGlobals());
+
+	const unreachable = async () => {
+		throw new TypeError("no network");
+	};
+
+	test("attempts are not counted, but become as rare: a browser may be wrong", async () => {
+		const delays: number[] = [];
+		const opened = createEventStream("http://server/", {
+			fetch: unreachable,
+			retry: { jitter: false },
+			onretry: ({ delayMs }) => {
+				delays.push(delayMs);
+				if (delays.length === 8) {
+					opened.close();
+				}
+				return 0;
+			},
+		});
+		expect(await opened.done).toEqual({ reason: "closed" });
+		expect(delays).toEqual([1, 2, 4, 8, 16, 30, 30, 30].map((s) => s * 1_000));
+	});
+
+	test.each(["before its answer", "in its answer"])(
+		"a request that lost the network %s counts",
+		async (when) => {
+			vi.stubGlobal("navigator", { onLine: true });
+			const server = await TestServer.start((response) => {
+				vi.stubGlobal("navigator", { onLine: false });
+				if (when === "in its answer") {
+					stream(response);
+				}
+				setImmediate(() => response.destroy());
+			});
+			const opened = open(server, { body: { question: 1 }, retry: { maxAttempts: 1 } });
+			await expect(opened.done).rejects.toMatchObject({ code: "offline" });
+			expect(server.requests).toHaveLength(1);
+		},
+	);
+});
+
+test("subjects go into the query beside a body that is not JSON, and whatever the case of GET", async () => {
+	const server = await TestServer.start((response) => stream(response, "data: x\n\n"));
+	await take(open(server, { subjects: "a", body: "text" }), 1);
+	await take(open(server, { subjects: "a", method: "get" }), 1);
+	const [post, get] = server.requests;
+	expect([post?.method, post?.url, post?.text]).toEqual(["POST", "/stream?subject=a", "text"]);
+	expect([get?.method, get?.url]).toEqual(["GET", "/stream?subject=a"]);
 });

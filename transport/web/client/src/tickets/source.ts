@@ -1,6 +1,6 @@
 import { Alarm } from "../alarm.ts";
 import { Backoff } from "../backoff.ts";
-import { report, StreamError } from "../errors.ts";
+import { guarded, StreamError } from "../errors.ts";
 import { GAP_TYPE, parseGap } from "../gap.ts";
 import type { Gap, RetryOptions, StreamEnd } from "../options.ts";
 import { watchPage } from "../wake.ts";
@@ -143,9 +143,7 @@ class Source implements TicketedSource {
 			this.#life.signal.throwIfAborted();
 			lost = toStreamError(error);
 		}
-		if (lost?.code !== "offline") {
-			this.#backoff.ended();
-		}
+		this.#backoff.ended(lost?.code === "offline");
 		if (lost !== undefined) {
 			this.#call(this.#options.onerror, lost);
 			const expired = ticket !== undefined && lost.status === 401;
@@ -251,11 +249,7 @@ class Source implements TicketedSource {
 
 	/** Calls what the user gave; what it throws is reported and changes nothing. */
 	#call<T>(callback: ((value: T) => void) | undefined, value: T): void {
-		try {
-			callback?.(value);
-		} catch (thrown) {
-			report(thrown);
-		}
+		guarded(() => callback?.(value));
 	}
 }
 
