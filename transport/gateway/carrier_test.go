@@ -70,6 +70,7 @@ func TestStream_Carriers(t *testing.T) {
 		"LongSearch":        TestStream_LongSearch,
 		"SlowClient":        TestStream_SlowClient,
 		"WriteTimeout":      TestStream_WriteTimeout,
+		"Quiet":             TestStream_QuietLongerThanWriteTimeout,
 		"From":              TestStream_From,
 		"Finished":          TestStream_Finished,
 		"Leaves":            TestStream_Leaves,

@@ -134,7 +134,8 @@ func (st *response) write(batch broker.Batch, due bool) (bool, error) {
 	return true, nil
 }
 
-// send writes b, within the write time-out.
+// send writes b, within the write time-out. Over HTTP/2 a deadline that stood longer
+// would end the stream while nothing is being written.
 func (st *response) send(b []byte) error {
 	began := time.Now()
 	if err := st.rc.SetWriteDeadline(began.Add(st.opts.WriteTimeout)); err != nil {
@@ -145,6 +146,9 @@ func (st *response) send(b []byte) error {
 		st.sent.add(0, len(b))
 		st.log.add(0, len(b))
 		err = st.rc.Flush()
+	}
+	if err == nil {
+		err = st.rc.SetWriteDeadline(time.Time{})
 	}
 	return st.cuts.note(err, time.Since(began), st.opts.WriteTimeout)
 }

@@ -446,6 +446,23 @@ func TestStream_WriteSize(t *testing.T) {
 	}
 }
 
+// The time-out is that of a write, not of the quiet after it: over HTTP/2 a deadline ends
+// the stream whether or not anything is being written.
+func TestStream_QuietLongerThanWriteTimeout(t *testing.T) {
+	r := newRig(t, func(o *rigOptions) {
+		o.gateway.WriteTimeout, o.gateway.Heartbeat = 300*time.Millisecond, time.Hour
+	})
+	s := r.subscribe("subject=events.x")
+	s.primed()
+	quiet := time.NewTimer(2 * r.opts.gateway.WriteTimeout)
+	defer quiet.Stop()
+	<-quiet.C
+	r.publish("events.x", "after a while")
+	if got := s.read(1); got[0] != "after a while" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestStream_WriteTimeout(t *testing.T) {
 	r := newRig(t, func(o *rigOptions) { o.gateway.WriteTimeout = 200 * time.Millisecond })
 	stuck := r.subscribe("subject=events.x")
