@@ -92,16 +92,16 @@ type Subscription struct {
 
 	// settled reports that position was verified, in the epoch of that number.
 	settled bool
-	epoch   uint64
 	// placed reports that the subscriber may hold position as its last id, so that
 	// it is what has to be verified in another epoch.
-	placed   bool
-	position ID
+	placed bool
 	// caughtUp reports that everything up to position was read, and position was
 	// the log's head then.
 	caughtUp bool
 	// unsure reports that the subscription may be finished and that Next has to look.
-	unsure bool
+	unsure   bool
+	epoch    uint64
+	position ID
 	// snapshot are the sequences of a FromLast snapshot that are still to be read;
 	// the cursor goes on at snapshotEnd.
 	snapshot    []uint64
