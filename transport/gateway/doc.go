@@ -9,6 +9,10 @@
 // things carry it: over plain HTTP/1.1 takeover.go, on the connection itself, served by
 // shard.go; and over everything else response.go, by way of net/http.
 //
+// What a gateway knows of others it knows by package peers: subscriptions.go asks them who
+// is connected to what. Who is on a subject package presence tells, of which a stream is
+// told when it begins and ends.
+//
 // What it promises:
 //   - Whatever can be refused is refused before a stream starts, as
 //     application/problem+json (RFC 9457). After the headers a stream only ends.

@@ -65,6 +65,7 @@ type Client struct {
 	endLive context.CancelCauseFunc // of live
 	lastErr error                   // of the connection, until it is up again
 	stream  string                  // set by EnsureStream
+	denied  map[string]bool         // permissions found to be missing
 }
 
 // Status is the state of the connection.
@@ -292,10 +293,13 @@ func (c *Client) noteError(err error) {
 }
 
 // asyncError logs what nats.go tells outside any call: a slow subscription, a
-// missing permission. A refused reconnect shows in Status like any other.
+// missing permission, once each. A refused reconnect shows in Status like any other.
 func (c *Client) asyncError(sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 		c.noteError(err)
+		return
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) && !c.noteDenied(err.Error()) {
 		return
 	}
 	subject := ""
@@ -303,4 +307,23 @@ func (c *Client) asyncError(sub *nats.Subscription, err error) {
 		subject = sub.Subject
 	}
 	c.log.Warn("NATS reports an error", "subject", subject, "error", c.redact.err(err))
+}
+
+// maxDenied bounds the missing permissions that are told apart. Of any more it was said
+// often enough that some are missing.
+const maxDenied = 100
+
+// noteDenied reports whether that permission was not known to be missing: what a gateway
+// says every other second would be logged as often.
+func (c *Client) noteDenied(text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.denied[text] || len(c.denied) >= maxDenied {
+		return false
+	}
+	if c.denied == nil {
+		c.denied = map[string]bool{}
+	}
+	c.denied[text] = true
+	return true
 }

@@ -156,3 +156,25 @@ func TestConnect_redacts_credentials(t *testing.T) {
 		check(t, log.String())
 	})
 }
+
+// What a gateway may not publish, and tries every other second, is said once.
+func TestClient_missing_permission(t *testing.T) {
+	url := plainServer(t, &server.Options{Users: []*server.User{{
+		Username: "u", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"_ringcast.>"}}},
+	}}})
+	log := &logBuffer{}
+	c, err := jetstream.Connect(testContext(t), jetstream.Options{URL: strings.Replace(url, "//", "//u:p@", 1), Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, subject := range []string{"_ringcast.E.beat", "_ringcast.E.beat", "_ringcast.E.beat", "_ringcast.E.ask.x"} {
+		if err := c.Core().Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitThat(t, "the last to be said", func() bool { return strings.Contains(log.String(), "_ringcast.E.ask.x") })
+	if n := strings.Count(log.String(), "_ringcast.E.beat"); n != 1 {
+		t.Errorf("said %d times: %s", n, log)
+	}
+}

@@ -5,7 +5,7 @@
 //
 //	StartEmbedded ─▶ Connect ─▶ EnsureStream ─▶ Reader.Run ─▶ broker.Sink
 //	                    │                        History ──▶ broker.History
-//	                    └─▶ Publish
+//	                    └─▶ Publish, PublishAfter
 //
 // What it promises:
 //   - [Reader] gives the sink every event of the stream after the sink's head,

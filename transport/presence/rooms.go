@@ -54,6 +54,12 @@ type Room struct {
 
 // Room returns who is on the subject; ok is false while that is not known.
 func (t *Tracker) Room(subject string) (room Room, ok bool) {
+	room, ok = t.room(subject)
+	slices.SortFunc(room.Present, func(a, b Member) int { return strings.Compare(a.Identity, b.Identity) })
+	return room, ok
+}
+
+func (t *Tracker) room(subject string) (room Room, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.complete {
@@ -64,7 +70,6 @@ func (t *Tracker) Room(subject string) (room Room, ok bool) {
 	for identity, m := range members {
 		room.Present = append(room.Present, Member{identity, time.Unix(0, m.since).UTC()})
 	}
-	slices.SortFunc(room.Present, func(a, b Member) int { return strings.Compare(a.Identity, b.Identity) })
 	return room, true
 }
 
