@@ -450,7 +450,7 @@ func TestStream_WriteSize(t *testing.T) {
 // the stream whether or not anything is being written.
 func TestStream_QuietLongerThanWriteTimeout(t *testing.T) {
 	r := newRig(t, func(o *rigOptions) {
-		o.gateway.WriteTimeout, o.gateway.Heartbeat = 300*time.Millisecond, time.Hour
+		o.gateway.WriteTimeout, o.gateway.Heartbeat = time.Second, time.Hour
 	})
 	s := r.subscribe("subject=events.x")
 	s.primed()
