@@ -44,6 +44,12 @@ build: ## Build bin/ringcast
 test: tools $(INSTALL) ## All tests, with the race detector and a browser; installs what they need
 	go test -race ./...
 	cd $(WEB) && npm test
+	$(MAKE) test-deploy
+
+.PHONY: test-deploy
+test-deploy: ## Test what deploys it: the Helm chart first of all
+	@# A module of its own. Without -race, since it compiles Helm (a minute or two, the first time).
+	cd deploy/test && go vet ./... && go test ./...
 
 .PHONY: check
 check: $(INSTALL) ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle and client
@@ -85,9 +91,10 @@ contract-service-go: ## Serve Ringcast's Go client to the harness of the SSE con
 	go run ./cmd/internal/contract/service -port $(PORT)
 
 .PHONY: reference
-reference: ## Write the settings in README.md and the metrics in deploy/METRICS.md anew
+reference: ## Write the settings in README.md, the metrics in deploy/METRICS.md and the copies in the chart anew
 	go test ./cmd/internal/config -run TestReference_README -update
 	go test ./cmd/internal/metrics -run TestReference -update
+	cd deploy/test && go test -run TestChart_Copies -update
 
 .PHONY: web
 web: $(INSTALL) ## Build the page that the binary embeds
