@@ -5,6 +5,6 @@
 // gateway behind them. What they change is what differs from machine to machine (ports,
 // files) and, where a test would have to wait for minutes, a time; each change is listed
 // in proxy_test.go, and fails when the file does not have what it changes. The programs
-// are what .ci/install-tools installs; without them the tests fail. Clients come from
-// several addresses of 127.0.0.0/8, all of which Linux has.
+// are what .ci/install-tools installs; without them the tests fail. Clients, proxies and
+// gateways have addresses of their own in 127.0.0.0/8, all of which Linux has.
 package proxies

@@ -14,6 +14,10 @@ import (
 // host is the name in the configuration files.
 const host = "events.example.com"
 
+// hostAddress is where the proxies listen: beside what other programs of this machine
+// take free ports of.
+const hostAddress = "127.0.0.3"
+
 // proxy is a kind of proxy, as one of the files configures it.
 type proxy struct {
 	name string
@@ -59,7 +63,7 @@ func nginx() proxy {
 				temporary += kind + "_temp_path " + p.dir + "/" + kind + ";"
 			}
 			return []edit{
-				{"listen 443 ", "listen 127.0.0.1:" + p.port + " "},
+				{"listen 443 ", "listen " + hostAddress + ":" + p.port + " "},
 				{"127.0.0.1:8080", p.gateway},
 				{"/etc/ringcast/tls", p.dir},
 				{"/run/nginx.pid", p.dir + "/nginx.pid"},
@@ -83,7 +87,7 @@ func haproxy() proxy {
 		file: "haproxy.cfg",
 		edits: func(p place) []edit {
 			edits := []edit{
-				{"bind :443", "bind 127.0.0.1:" + p.port},
+				{"bind :443", "bind " + hostAddress + ":" + p.port},
 				{"127.0.0.1:8080", p.gateway},
 				{"/etc/ringcast/tls", p.dir},
 				{"maxconn 20000", "maxconn 1000"}, // more than may be open here, it does not start with
@@ -111,7 +115,7 @@ func caddy() proxy {
 		name: "caddy",
 		file: "Caddyfile",
 		edits: func(p place) []edit {
-			options := "admin off\nauto_https disable_redirects\ndefault_bind 127.0.0.1\nhttps_port " + p.port + "\n"
+			options := "admin off\nauto_https disable_redirects\ndefault_bind " + hostAddress + "\nhttps_port " + p.port + "\n"
 			return []edit{
 				{"grace_period", options + "grace_period"},
 				{"127.0.0.1:8080", p.gateway},
@@ -168,7 +172,7 @@ func (w way) start(t *testing.T, gateway string, edits ...edit) (*process, strin
 		identity().write(t, at.dir)
 		w.configure(t, at, edits)
 		p := run(t, w.command(at))
-		address := net.JoinHostPort("127.0.0.1", at.port)
+		address := net.JoinHostPort(hostAddress, at.port)
 		if p.listens(address) {
 			return p, address
 		}
@@ -217,7 +221,7 @@ func (p *process) listens(address string) bool {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", hostAddress+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
