@@ -28,6 +28,8 @@ type proxy struct {
 	command func(place) *exec.Cmd
 	// quiet shortens the time that a stream may be quiet to 3 s; nil where there is none.
 	quiet []edit
+	// away has it not wait for a gateway that is not there; nil where it does not anyway.
+	away []edit
 	// leave is the signal at which it lets requests end, and grace shortens the time that it
 	// lets them.
 	leave syscall.Signal
@@ -101,6 +103,7 @@ func haproxy() proxy {
 			return exec.Command(installed("haproxy"), "-db", "-f", p.config("haproxy.cfg"))
 		},
 		quiet:          []edit{{"timeout client 60s", "timeout client 3s"}, {"timeout server 60s", "timeout server 3s"}},
+		away:           []edit{{"retries 10", "retries 0"}},
 		leave:          syscall.SIGUSR1,
 		grace:          edit{"hard-stop-after 10s", "hard-stop-after 1s"},
 		h2c:            edit{" check inter", " proto h2 check inter"},
@@ -127,6 +130,7 @@ func caddy() proxy {
 			cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
 			return cmd
 		},
+		away:  []edit{{"lb_try_duration 30s", "lb_try_duration 0s"}},
 		leave: syscall.SIGTERM,
 		grace: edit{"grace_period 10s", "grace_period 1s"},
 		h2c:   edit{"reverse_proxy ", "reverse_proxy h2c://"},

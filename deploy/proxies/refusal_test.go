@@ -121,15 +121,6 @@ func TestRefusal_Origin(t *testing.T) {
 // gets an error.
 func TestRefusal_Away(t *testing.T) {
 	const nobody = "127.0.0.1:1"
-	impatient := func(p proxy) []edit {
-		switch p.name {
-		case "haproxy":
-			return []edit{{"retries 10", "retries 0"}}
-		case "caddy":
-			return []edit{{"lb_try_duration 30s", "lb_try_duration 0s"}}
-		}
-		return nil
-	}
 	each(t, nobody, impatient, func(t *testing.T, r route) {
 		c := r.client(t, "127.0.0.1")
 		s := c.follow(t, "subject=events.x")

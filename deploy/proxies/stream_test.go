@@ -55,6 +55,9 @@ func asItIs(proxy) []edit { return nil }
 // quietFor3s has the proxies wait no longer for a stream.
 func quietFor3s(p proxy) []edit { return p.quiet }
 
+// impatient has the proxies not wait for a gateway.
+func impatient(p proxy) []edit { return p.away }
+
 // never is a heartbeat that does not come in a test: what arrives has not been pushed on
 // by one.
 const never = "10m"
