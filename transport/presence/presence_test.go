@@ -235,9 +235,9 @@ func TestTracker_own_subjects(t *testing.T) {
 	}
 }
 
-// A gateway that was cut off from NATS says again who is there, when others have said
-// meanwhile that they left.
-func TestTracker_cut_off(t *testing.T) {
+// Of a gateway that the others have given up it is told again who is there, when it is
+// back.
+func TestTracker_given_up(t *testing.T) {
 	r := newRig(t)
 	a, b := r.start("a"), r.start("b")
 	a.enter("ann", room)
@@ -250,6 +250,28 @@ func TestTracker_cut_off(t *testing.T) {
 	b.sees(room, "ann", "bob")
 	again.sees(room, "ann", "bob")
 	b.history(room)
+}
+
+// While NATS is away nobody can be told of anything, and nobody leaves for it: who has
+// gone by then leaves when it is back, and who has come comes.
+func TestTracker_NATS_restarted(t *testing.T) {
+	r := newRig(t)
+	a, b := r.start("a"), r.start("b")
+	a.enter("ann", room)
+	bob := b.enter("bob", room)
+	a.sees(room, "ann", "bob")
+	r.nats.Shutdown()
+	r.await("the break to be noticed", func() bool { return a.peers.View().Since.IsZero() && b.peers.View().Since.IsZero() })
+	bob()
+	b.enter("cat", room)
+	r.startNATS()
+	b.sees(room, "ann", "cat")
+	a.sees(room, "ann", "cat")
+	for _, one := range b.history(room) {
+		if one.Type == "leave" && !slices.Equal(one.Identities, []string{"bob"}) {
+			t.Errorf("told: %+v", one)
+		}
+	}
 }
 
 // When the stream is replaced, nobody is told of in the new one: they all are again.

@@ -37,21 +37,31 @@ const (
 type rig struct {
 	t      *testing.T
 	stream jetstream.StreamConfig
+	dir    string
+	port   int // of the NATS server, also when it is started again
 	nats   *jetstream.Embedded
 }
 
 func newRig(t *testing.T, change ...func(*jetstream.StreamConfig)) *rig {
 	t.Helper()
-	r := &rig{t: t, stream: jetstream.StreamConfig{Name: stream, Subjects: []string{"events.>"}}}
+	r := &rig{t: t, dir: filepath.Join(t.TempDir(), "nats"), port: -1, stream: jetstream.StreamConfig{Name: stream, Subjects: []string{"events.>"}}}
 	for _, c := range change {
 		c(&r.stream)
 	}
-	var err error
-	if r.nats, err = jetstream.StartEmbedded(jetstream.EmbeddedOptions{StoreDir: filepath.Join(t.TempDir(), "nats"), Port: -1}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.nats.Shutdown)
+	r.startNATS()
+	t.Cleanup(func() { r.nats.Shutdown() })
 	return r
+}
+
+func (r *rig) startNATS() {
+	r.t.Helper()
+	var err error
+	if r.nats, err = jetstream.StartEmbedded(jetstream.EmbeddedOptions{StoreDir: r.dir, Port: r.port}); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(r.nats.ClientURL(), "nats://127.0.0.1:%d", &r.port); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // instance is a gateway, less the HTTP side.
