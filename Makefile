@@ -9,6 +9,9 @@ LDFLAGS  := -X main.linkedVersion=$(VERSION) -X main.linkedCommit=$(COMMIT)
 FUZZTIME ?= 30s
 RUNS     ?= 5
 SECONDS  ?= 5
+FAULTS   ?= 200
+DURATION ?= 30m
+SEED     ?= 0
 PORT     ?= 8000
 WEB      := transport/web
 INSTALL  := $(WEB)/node_modules/.package-lock.json
@@ -47,9 +50,9 @@ test: tools $(INSTALL) ## All tests, with the race detector and a browser; insta
 	$(MAKE) test-deploy
 
 .PHONY: test-deploy
-test-deploy: ## Test what deploys it: the Helm chart first of all
+test-deploy: ## Test what deploys it: the Helm chart, the image
 	@# A module of its own. Without -race, since it compiles Helm (a minute or two, the first time).
-	cd deploy/test && go vet ./... && go test ./...
+	cd deploy/test && go vet . && go test 
 
 .PHONY: check
 check: $(INSTALL) ## What a change must pass besides the tests: format, vet, linters, tidy go.mod, web bundle and client
@@ -77,6 +80,11 @@ bench: build ## Measure Ringcast beside nchan and a floor; RUNS (5), SECONDS (5)
 	@deploy/bench/fetch-nchan bin/bench/nchan
 	go build -trimpath -o bin/bench/floor ./cmd/internal/bench/floor
 	go run ./cmd/internal/bench/suite -runs $(RUNS) -seconds $(SECONDS) -note '$(NOTE)'
+
+.PHONY: faults
+faults: tools build $(INSTALL) ## Break gateways, NATS and the network FAULTS (200) times in DURATION (30m), as SEED says; writes deploy/faults
+	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
+	go run ./cmd/internal/faults/suite -seed $(SEED) -faults $(FAULTS) -duration $(DURATION) -note '$(NOTE)'
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks
