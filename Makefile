@@ -22,7 +22,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # Also pinned. What gosec is not asked: unsafe calls (audited where they stand), errors that are let go of on
 # purpose, conversions of integers, files that the operator names, random numbers that only spread load.
 GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.27.1
-GOSEC_FLAGS := -quiet -exclude=G103,G104,G115,G304,G404 -exclude-dir=cmd/internal/bench -exclude-dir=transport/web/clients
+GOSEC_FLAGS := -quiet -exclude=G103,G104,G115,G304,G404 -exclude-dir=cmd/internal/bench -exclude-dir=cmd/internal/faults -exclude-dir=transport/web/clients
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.3.0
 
 ##@ Use

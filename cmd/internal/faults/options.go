@@ -1,0 +1,46 @@
+package faults
+
+import (
+	"errors"
+	"time"
+)
+
+// Options is one run.
+type Options struct {
+	// Seed decides which faults are made, when and to what.
+	Seed uint64
+	// Faults is how many are made, spread over Duration; the run takes longer where
+	// recovering does.
+	Faults   int
+	Duration time.Duration
+	// Clients stay subscribed throughout; SlowReaders more stop reading now and then;
+	// Storm is how many come at once in a connection storm.
+	Clients, SlowReaders, Storm int
+	// Rate is how many events a second are published.
+	Rate float64
+	// SmallDisk has the last gateway's ring on a file system that can be made full.
+	SmallDisk bool
+
+	// Ringcast and NATSServer are the programs; GatewayFlags go to every gateway.
+	Ringcast, NATSServer string
+	GatewayFlags         []string
+	// HAProxyConfig is deploy/proxies/haproxy.cfg, Web is transport/web with its
+	// packages installed.
+	HAProxyConfig, Web string
+	// Dir is for stores, rings and logs. It is left as it is at the end.
+	Dir string
+	// Log is told what happens, in lines.
+	Log func(format string, args ...any)
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Clients < len(libraries):
+		return errors.New("there are ten clients at least, for every library to be among them")
+	case o.Faults < 0 || o.Duration <= 0 || o.Rate <= 0 || o.Storm < 1 || o.SlowReaders < 0:
+		return errors.New("numbers of faults, clients and events must be positive")
+	case o.Ringcast == "" || o.NATSServer == "" || o.Dir == "":
+		return errors.New("programs and folder must be named")
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package faults_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"ringcast/cmd/internal/faults"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// seed is one whose six faults are of six kinds: on gateways, a ring, NATS, the network
+// and clients.
+const seed = 1229
+
+// TestRun is the short form of `make faults`, without what takes root.
+func TestRun(t *testing.T) {
+	programs := t.TempDir()
+	opt := faults.Options{
+		Seed: seed, Faults: 6, Duration: 20 * time.Second,
+		Clients: 30, SlowReaders: 2, Storm: 100, Rate: 40,
+		Ringcast:      build(t, programs, "ringcast", "ringcast/cmd/ringcast"),
+		NATSServer:    build(t, programs, "nats-server", "github.com/nats-io/nats-server/v2"),
+		HAProxyConfig: "../../../deploy/proxies/haproxy.cfg",
+		Web:           "../../../transport/web",
+		Dir:           t.TempDir(),
+		Log:           t.Logf,
+	}
+	report, err := faults.Run(t.Context(), opt)
+	if err != nil {
+		if report != nil {
+			t.Log(report.Page())
+		}
+		t.Fatal(err)
+	}
+	if err := report.Faultless(); err != nil {
+		t.Log(report.Page())
+		t.Error(err)
+	}
+	kinds := map[string]bool{}
+	for _, f := range report.Faults {
+		kinds[f.Kind] = true
+	}
+	if len(kinds) != opt.Faults {
+		t.Errorf("%d kinds of faults were made, want %d: %v", len(kinds), opt.Faults, kinds)
+	}
+	if report.Acked == 0 || report.Stored == 0 {
+		t.Errorf("%d events were acknowledged, and %d stored", report.Acked, report.Stored)
+	}
+	for name, e := range report.Libraries {
+		if e.Delivered == 0 {
+			t.Errorf("no event came to %s", name)
+		}
+	}
+}
+
+// build builds a program, without the race detector: it would be the slowest part.
+func build(t *testing.T, dir, name, source string) string {
+	t.Helper()
+	program := filepath.Join(dir, name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("build %s: %v", source, err)
+	}
+	return program
+}
