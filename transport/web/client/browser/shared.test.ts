@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -307,6 +308,70 @@ describe.each(["worker", "locks"] as const)("%s", (way) => {
 		// It had let go, and asked for the rest itself.
 		expect(await slow.evaluate(() => window.requests)).toBeGreaterThan(0);
 		await expectStreams(1);
+	});
+
+	test("a tab with an id of its own does not join in the middle of a snapshot", async () => {
+		const block = (n: number) => `data: ${n}\nid: ${n}-${n}\n\n`;
+		const rest = new EventEmitter();
+		const server = await TestServer.start((response, { method, headers }) => {
+			response.setHeader("Access-Control-Allow-Origin", "*");
+			response.setHeader("Access-Control-Allow-Headers", "last-event-id");
+			if (method === "OPTIONS") {
+				response.end();
+			} else if (headers["last-event-id"] === "1-1") {
+				stream(response, [2, 3, 4].map(block).join(""));
+			} else {
+				stream(response, block(1)); // 4 is the last of a subject that had 2 and 3 too
+				rest.once("now", () => response.write(block(4)));
+			}
+		});
+		const last = { ...plan, from: "last" };
+		const leader = await openTab(last, server.url);
+		await expectSeen([leader], ["1"]);
+		const since = await openTab({ ...last, lastEventId: "1-1" }, server.url);
+		await expectOpen([since]);
+		rest.emit("now");
+		await expectSeen([leader], ["1", "4"]);
+		await expectSeen([since], ["2", "3", "4"]);
+	});
+
+	test("reconnect() of a stream that is closed does nothing to the others", async () => {
+		const server = await TestServer.start((response) => {
+			response.setHeader("Access-Control-Allow-Origin", "*");
+			stream(response);
+		});
+		const leader = await openTab(plan, server.url);
+		const other = await openTab(plan, server.url);
+		await expectOpen([leader, other]);
+		await other.evaluate(() => window.closeStream());
+		await other.evaluate(() => window.reconnectStream());
+		const late = await openTab(plan, server.url);
+		await expectOpen([leader, late]);
+		expect(server.requests).toHaveLength(1);
+	});
+
+	test("a sandboxed page, which may not share, has a stream of its own", async () => {
+		await context.route(`${modules.origin}/**`, async (route) => {
+			const response = await route.fetch();
+			const headers = {
+				...response.headers(),
+				"access-control-allow-origin": "*",
+				"content-security-policy": "sandbox allow-scripts",
+			};
+			await route.fulfill({ response, headers });
+		});
+		// Answered here: Chromium keeps such a page from servers of this machine.
+		await context.route("http://server/**", (route) =>
+			route.fulfill({ json: "its own", headers: { "Access-Control-Allow-Origin": "*" } }),
+		);
+		for (const page of [
+			await openTab(plan, "http://server/"),
+			await openTab(plan, "http://server/"),
+		]) {
+			await expect
+				.poll(() => page.evaluate(() => window.end), PATIENT)
+				.toMatchObject({ reason: "json", body: "its own" });
+		}
 	});
 
 	test("ids that are not a gateway's", async () => {

@@ -12,7 +12,7 @@ const LIMITS = {
 	index: 6_000,
 	tickets: 3_000,
 	react: 9_000,
-	shared: 9_000,
+	shared: 9_500,
 	"shared-worker": 8_000,
 };
 

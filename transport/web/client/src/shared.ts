@@ -1,5 +1,5 @@
 import type { EventStreamOptions } from "./options.ts";
-import { keyOf, startsNow } from "./shared/key.ts";
+import { beginOf, keyOf } from "./shared/key.ts";
 import { LocksLine } from "./shared/locks.ts";
 import { type Line, Tab } from "./shared/tab.ts";
 import { WorkerLine } from "./shared/worker-line.ts";
@@ -24,7 +24,7 @@ export function createSharedEventStream(
 	const { location } = globalThis;
 	const whole = location && new URL(url, location.href).href;
 	const key = location && keyOf(whole, options);
-	const tab = new Tab(options, location && startsNow(whole, options));
+	const tab = new Tab(options, location && beginOf(whole, options));
 	const line = key && lineFor(key, tab, options);
 	if (!line) {
 		return createEventStream(url, options);
@@ -41,10 +41,16 @@ function lineFor(key: string, tab: Tab, options: SharedEventStreamOptions): Line
 	const other = () =>
 		// Only where the connection is secure: https, localhost.
 		"locks" in navigator && "BroadcastChannel" in globalThis
-			? new LocksLine(key, tab, fetch)
+			? new LocksLine(key, tab, fetch, () => tab.change(undefined))
 			: undefined;
 	// A worker dies with the process of a tab that crashes: whoever notices starts it again.
-	const shared = (start: () => SharedWorker): Line =>
-		new WorkerLine(start(), key, tab, (lived) => tab.change(lived ? shared(start) : other()));
+	const shared = (start: () => SharedWorker): Line | undefined => {
+		const fail = (lived: boolean) => tab.change(lived ? shared(start) : other());
+		try {
+			return new WorkerLine(start(), key, tab, fail);
+		} catch {
+			return other(); // a sandboxed page, or one without storage, may have none
+		}
+	};
 	return worker && "SharedWorker" in globalThis ? shared(worker) : other();
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Log } from "../src/shared/log.ts";
+import { BodyDecoder } from "../src/body.ts";
+import { beginOf } from "../src/shared/key.ts";
+import { entriesOf, Log } from "../src/shared/log.ts";
 import { order } from "../src/shared/order.ts";
 import { createSharedEventStream } from "../src/shared.ts";
 import { stream, TestServer } from "./server.ts";
@@ -65,6 +67,27 @@ describe("Log", () => {
 		expect(log.since("500-0")).toHaveLength(1_000);
 		expect(log.position).toBe("1500-0");
 	});
+});
+
+test("a block is written as it was decoded: spaces, empty lines, types, comments", () => {
+	const text = "event: a b\ndata:   x\ndata\ndata: y\nid:  7\n\n:  c\n: d\ndata:\n\nid\n\n";
+	const bytes = (text: string) => new TextEncoder().encode(text);
+	const items = new BodyDecoder(() => {}).decode(bytes(text));
+	const again = entriesOf(items, "").map((entry) => entry.text);
+	expect(new BodyDecoder(() => {}).decode(bytes(again.join("")))).toEqual(items);
+	expect(items).toHaveLength(5);
+});
+
+test.each([
+	["now", "http://server/", {}],
+	["last", "http://server/", { from: "last" }],
+	["oldest", "http://server/?from=oldest", {}],
+	["5m", "http://server/", { body: { from: "5m" } }],
+	["5m", "http://server/", { body: '{"from":"5m"}' }],
+	["7-a", "http://server/?last_event_id=7-a", { from: "last" }],
+	["last", "http://server/", { body: () => "unknown" }],
+])("a client without an id begins at %s: %s %j", (begin, url, options) => {
+	expect(beginOf(url, options)).toBe(begin);
 });
 
 test("where there are no tabs it is a stream of its own", async () => {

@@ -37,11 +37,14 @@ export class SharedBody {
 	#over = false;
 
 	readonly #source: Source;
+	/** What began without an id has no claim to what was between the values of a snapshot. */
+	readonly #fresh: boolean;
 	#position: string;
 
 	/** @param position what the tab has had */
 	constructor(source: Source, position: string) {
 		this.#source = source;
+		this.#fresh = position === "";
 		this.#position = position;
 		this.stream = new ReadableStream<Uint8Array>(
 			{
@@ -58,7 +61,7 @@ export class SharedBody {
 	/** Takes its place in the shared stream; false where the log does not tell what comes next. */
 	join(): boolean {
 		const { log } = this.#source;
-		const entries = log?.since(this.#position);
+		const entries = log?.snapshot && !this.#fresh ? undefined : log?.since(this.#position);
 		if (entries === undefined) {
 			return false;
 		}

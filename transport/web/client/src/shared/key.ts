@@ -1,3 +1,4 @@
+import { parse } from "../parse.ts";
 import type { SharedEventStreamOptions } from "../shared.ts";
 
 /**
@@ -16,12 +17,18 @@ export function keyOf(url: string, options: SharedEventStreamOptions): string | 
 	return JSON.stringify([...asked, fixed, credentials, shareKey]);
 }
 
-/** Whether a client without an id begins with what comes next, and not with something held. */
-export function startsNow(url: string, { from, body }: SharedEventStreamOptions): boolean {
+/**
+ * Where a client without an id begins: `from`, or an id. `last`, which promises least, where it
+ * is not known beforehand.
+ */
+export function beginOf(url: string, { from, body }: SharedEventStreamOptions): unknown {
+	if (typeof body === "function") {
+		return "last";
+	}
 	const query = Object.fromEntries(new URL(url).searchParams);
-	const asked: Record<string, unknown> = { ...query, ...(isPlain(body) && body) };
-	const begin = asked["last_event_id"] ?? asked["lastEventId"] ?? asked["from"] ?? from ?? "now";
-	return begin === "now" && typeof body !== "function";
+	const sent = typeof body === "string" ? parse(body) : body;
+	const asked: Record<string, unknown> = { ...query, ...(isPlain(sent) && sent) };
+	return asked["last_event_id"] ?? asked["lastEventId"] ?? asked["from"] ?? from ?? "now";
 }
 
 function isPlain(value: unknown): value is object {

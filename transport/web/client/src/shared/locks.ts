@@ -29,11 +29,14 @@ export class LocksLine implements Line {
 	readonly #key: string;
 	readonly #tab: Tab;
 	readonly #fetch: typeof globalThis.fetch;
+	readonly #onfail: () => void;
 
-	constructor(key: string, tab: Tab, fetch: typeof globalThis.fetch) {
+	/** @param onfail is called where locks are refused: to a sandboxed page, to one without storage */
+	constructor(key: string, tab: Tab, fetch: typeof globalThis.fetch, onfail: () => void) {
 		this.#key = key;
 		this.#tab = tab;
 		this.#fetch = fetch;
+		this.#onfail = onfail;
 	}
 
 	get leads(): boolean {
@@ -91,12 +94,16 @@ export class LocksLine implements Line {
 		this.#queued = queued;
 		const options = how.steal ? how : { signal: queued.signal }; // the two exclude each other
 		const lead = () => (queued.signal.aborted ? undefined : this.#lead());
-		navigator.locks.request(this.#name, options, lead).catch(() => {
-			// By leave(), which wants no more; else a tab took the lock from this one.
-			if (!queued.signal.aborted) {
-				this.#stepDown();
-				this.#queue();
+		navigator.locks.request(this.#name, options, lead).catch(({ name }) => {
+			if (queued.signal.aborted) {
+				return; // by leave(), which wants no more
+			}
+			this.#stepDown();
+			if (name === "AbortError") {
+				this.#queue(); // a tab took the lock from this one
 				this.#pulse.start();
+			} else {
+				this.#onfail();
 			}
 		});
 	}

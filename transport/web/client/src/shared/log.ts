@@ -20,7 +20,7 @@ export function entriesOf(items: readonly Item[], position: string): Entry[] {
 
 function textOf({ comment, id, event }: Item): string {
 	if (comment !== undefined) {
-		return `:${comment}\n`;
+		return `: ${comment}\n`; // one space is taken away again
 	}
 	const type = event && event.type !== "message" ? `event: ${event.type}\n` : "";
 	const data = event?.data.split("\n").map((line) => `data: ${line}\n`) ?? [];
@@ -38,8 +38,15 @@ export class Log {
 
 	#start: string;
 
-	/** @param start the position before the first entry */
-	constructor(start: string) {
+	/**
+	 * @param start the position before the first entry
+	 * @param snapshot whether the shared stream may have begun with the last values alone: between
+	 * two of them there may have been other events
+	 */
+	constructor(
+		start: string,
+		readonly snapshot = false,
+	) {
 		this.#start = start;
 	}
 

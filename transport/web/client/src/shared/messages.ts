@@ -4,6 +4,8 @@ import type { Entry } from "./log.ts";
 export interface Head {
 	readonly status: number;
 	readonly headers: readonly (readonly [name: string, value: string])[];
+	/** The request had no id. */
+	readonly fresh?: boolean;
 }
 
 /** A request as plain data; the signal stays where it was made. */

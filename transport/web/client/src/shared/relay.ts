@@ -53,7 +53,7 @@ export class Relay {
 			}
 			if (isStream(response)) {
 				this.#position = position;
-				this.#head = headOf(response);
+				this.#head = { ...headOf(response), fresh: position === "" };
 				this.#post({ kind: "open", relay: this.id, position, head: this.#head });
 				await this.#read(response, attempt, idleTimeoutMs);
 				this.#lost(attempt, "ended");

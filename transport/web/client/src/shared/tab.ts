@@ -45,12 +45,12 @@ export class Tab implements Source {
 	readonly #life = new AbortController();
 
 	readonly #options: EventStreamOptions;
-	readonly #startsNow: boolean;
+	readonly #begin: unknown;
 
-	/** @param startsNow whether a client without an id begins with what comes next */
-	constructor(options: EventStreamOptions, startsNow: boolean) {
+	/** @param begin where a client without an id begins */
+	constructor(options: EventStreamOptions, begin: unknown) {
 		this.#options = options;
-		this.#startsNow = startsNow;
+		this.#begin = begin;
 	}
 
 	/**
@@ -190,7 +190,7 @@ export class Tab implements Source {
 	}
 
 	#opened(position: string, head: Head): void {
-		this.log = new Log(position);
+		this.log = new Log(position, head.fresh === true && this.#begin === "last");
 		this.#head = head;
 		if (this.#waiting !== undefined) {
 			this.#attach(this.log);
@@ -245,7 +245,7 @@ export class Tab implements Source {
 				this.#body = undefined;
 			}
 		});
-		if (request.position === "" && this.#startsNow) {
+		if (request.position === "" && this.#begin === "now") {
 			body.joinNow(log);
 		} else if (!body.join()) {
 			waiting.answer(this.#catchUp(body, request, signal));

@@ -63,8 +63,8 @@ export class WorkerLine implements Line {
 
 	leave(): void {
 		this.#pulse.stop();
-		this.leads = this.#joined = false;
 		this.#post({ kind: "leave" });
+		this.leads = this.#joined = false;
 	}
 
 	#receive(message: FromWorker): void {
@@ -89,7 +89,10 @@ export class WorkerLine implements Line {
 		}
 	}
 
+	/** Nothing of a tab that has left, which the worker would take for one that is back. */
 	#post(message: ToWorker): void {
-		this.#port.postMessage(message);
+		if (this.#joined) {
+			this.#port.postMessage(message);
+		}
 	}
 }
