@@ -552,6 +552,20 @@ test("reconnect() in onerror resumes at once, whatever the delay", async () => {
 	expect((await take(opened, 1)).map((e) => e.data)).toEqual(["x"]);
 });
 
+test("reconnect() does not begin the backoff anew: it may be called by what hurries others", async () => {
+	const delays: number[] = [];
+	const opened = createEventStream("http://server/", {
+		fetch: () => Promise.reject(new TypeError("no connection")),
+		retry: { jitter: false },
+		onretry: ({ delayMs }) => {
+			delays.push(delayMs);
+			opened.reconnect();
+		},
+	});
+	await expect(opened.done).rejects.toMatchObject({ code: "network" });
+	expect(delays).toEqual([1_000, 2_000, 4_000, 8_000]);
+});
+
 test("reconnect() while a token is renewed waits for the same call", async () => {
 	let token = "old";
 	const server = await TestServer.start((response, request, n) => {
