@@ -15,7 +15,7 @@ export interface EventSourceMessage {
 
 export interface FetchEventSourceInit extends Omit<RequestInit, "headers"> {
 	headers?: Record<string, string>;
-	/** Judges an answer: what it throws goes to `onerror`. A 200 it accepts is a stream, but for JSON. */
+	/** Judges an answer: what it throws goes to `onerror`. JSON and other types than an event stream reject all the same. */
 	onopen?: (response: Response) => Promise<void> | void;
 	/** What it throws goes to `onerror`; the connection stays. */
 	onmessage?: (event: EventSourceMessage) => void;
