@@ -86,6 +86,11 @@ faults: tools build $(INSTALL) ## Break gateways, NATS and the network FAULTS (2
 	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
 	go run ./cmd/internal/faults/suite -seed $(SEED) -faults $(FAULTS) -duration $(DURATION) -note '$(NOTE)'
 
+.PHONY: soak
+soak: tools build $(INSTALL) ## Load three gateways for DURATION (30m) with clients that come and go; fails if anything grows; writes deploy/faults
+	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
+	go run ./cmd/internal/faults/suite -soak -rate 100 -duration $(DURATION) -note '$(NOTE)'
+
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -70,6 +70,21 @@ func (p *process) wait(cmd *exec.Cmd, ended chan struct{}) {
 	}
 }
 
+// pid returns the process id, 0 while it does not run.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	select {
+	case <-p.ended:
+		return 0
+	default:
+		return p.cmd.Process.Pid
+	}
+}
+
 // signal sends a signal that does not end the process.
 func (p *process) signal(s syscall.Signal) error {
 	p.mu.Lock()

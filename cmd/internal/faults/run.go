@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +43,7 @@ type run struct {
 	stopPublishing, stopClients context.CancelFunc
 	publishing, following       sync.WaitGroup
 	bursts                      sync.WaitGroup
+	visits                      atomic.Uint64
 
 	mu         sync.Mutex // guards what follows; nothing blocks while it is held
 	violations []violation

@@ -18,11 +18,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // and clients.
 const seed = 1229
 
-// TestRun is the short form of `make faults`, without what takes root.
-func TestRun(t *testing.T) {
+// options returns what the short forms have in common.
+func options(t *testing.T) faults.Options {
 	programs := t.TempDir()
-	opt := faults.Options{
-		Seed: seed, Faults: 6, Duration: 20 * time.Second,
+	return faults.Options{
 		Clients: 30, SlowReaders: 2, Storm: 100, Rate: 40,
 		Ringcast:      build(t, programs, "ringcast", "ringcast/cmd/ringcast"),
 		NATSServer:    build(t, programs, "nats-server", "github.com/nats-io/nats-server/v2"),
@@ -31,6 +30,33 @@ func TestRun(t *testing.T) {
 		Dir:           t.TempDir(),
 		Log:           t.Logf,
 	}
+}
+
+// TestSoak is the short form of `make soak`: too short to say what grows.
+func TestSoak(t *testing.T) {
+	opt := options(t)
+	opt.Duration = 5 * time.Second
+	report, err := faults.Soak(t.Context(), opt, 500*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Faultless(); err != nil {
+		t.Error(err)
+	}
+	if report.Visits == 0 {
+		t.Error("nobody came and went")
+	}
+	for _, trend := range report.Trends {
+		if trend.Median <= 0 {
+			t.Errorf("%+v", trend)
+		}
+	}
+}
+
+// TestRun is the short form of `make faults`, without what takes root.
+func TestRun(t *testing.T) {
+	opt := options(t)
+	opt.Seed, opt.Faults, opt.Duration = seed, 6, 20*time.Second
 	report, err := faults.Run(t.Context(), opt)
 	if err != nil {
 		if report != nil {

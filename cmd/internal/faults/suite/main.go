@@ -1,5 +1,6 @@
-// Command suite runs the fault harness for `make faults`: it builds what is tested,
-// makes the faults that a seed says, and writes what came of it as a page and as JSON.
+// Command suite runs the fault harness for `make faults`: it makes the faults that a
+// seed says, and writes what came of it as a page and as JSON. With -soak it is that of
+// `make soak`.
 package main
 
 import (
@@ -24,86 +25,133 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	var s suite
+	s.parse()
+	if err := s.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	opt := faults.Options{Log: log.New(os.Stderr, "", log.Ltime|log.Lmicroseconds).Printf}
-	flag.Uint64Var(&opt.Seed, "seed", 0, "what decides about the faults; 0 takes one at random")
-	flag.IntVar(&opt.Faults, "faults", 200, "how many faults are made")
-	flag.DurationVar(&opt.Duration, "duration", 30*time.Minute, "over how long a time, at least")
-	flag.IntVar(&opt.Clients, "clients", 300, "clients that stay subscribed")
-	flag.IntVar(&opt.SlowReaders, "slow", 12, "slow readers besides")
-	flag.IntVar(&opt.Storm, "storm", 2000, "clients of a connection storm")
-	flag.Float64Var(&opt.Rate, "rate", 40, "events a second")
-	flag.StringVar(&opt.Ringcast, "ringcast", "bin/ringcast", "the program")
-	flag.StringVar(&opt.NATSServer, "nats-server", "bin/faults/nats-server", "the program")
-	flag.StringVar(&opt.HAProxyConfig, "haproxy", "deploy/proxies/haproxy.cfg", "HAProxy's configuration")
-	flag.StringVar(&opt.Web, "web", "transport/web", "the folder with the clients in JavaScript")
-	flag.StringVar(&opt.Dir, "dir", "", "the folder for stores and logs; one that is removed after a good run, where empty")
-	out := flag.String("out", "deploy/faults", "the folder to write to; nowhere where empty")
-	note := flag.String("note", "", "a remark for the page")
-	flag.Parse()
-	if opt.Seed == 0 {
-		opt.Seed = uint64(rand.Uint32())
-	}
-	opt.Log("seed %d", opt.Seed)
+// suite is one `make faults` or `make soak`.
+type suite struct {
+	faults.Options
+	soak      bool
+	every     time.Duration
+	out, note string
+}
 
-	var leftOut []string
-	if err := faults.CanMount(); err != nil {
-		leftOut = append(leftOut, fmt.Sprintf("disk full: a small file system cannot be made here (%v)", err))
-		opt.Log("LEFT OUT: %s", leftOut[0])
-	} else {
-		opt.SmallDisk = true
+func (s *suite) parse() {
+	s.Log = log.New(os.Stderr, "", log.Ltime|log.Lmicroseconds).Printf
+	flag.BoolVar(&s.soak, "soak", false, "make no faults: look at what grows")
+	flag.DurationVar(&s.every, "every", 5*time.Second, "of a soak: how often the gateways are looked at")
+	flag.Uint64Var(&s.Seed, "seed", 0, "what decides about the faults; 0 takes one at random")
+	flag.IntVar(&s.Faults, "faults", 200, "how many faults are made")
+	flag.DurationVar(&s.Duration, "duration", 30*time.Minute, "over how long a time, at least")
+	flag.IntVar(&s.Clients, "clients", 300, "clients that stay subscribed")
+	flag.IntVar(&s.SlowReaders, "slow", 12, "slow readers besides")
+	flag.IntVar(&s.Storm, "storm", 2000, "clients of a connection storm")
+	flag.Float64Var(&s.Rate, "rate", 40, "events a second")
+	flag.StringVar(&s.Ringcast, "ringcast", "bin/ringcast", "the program")
+	flag.StringVar(&s.NATSServer, "nats-server", "bin/faults/nats-server", "the program")
+	flag.StringVar(&s.HAProxyConfig, "haproxy", "deploy/proxies/haproxy.cfg", "HAProxy's configuration")
+	flag.StringVar(&s.Web, "web", "transport/web", "the folder with the clients in JavaScript")
+	flag.StringVar(&s.Dir, "dir", "", "the folder for stores and logs; one that is removed after a good run, where empty")
+	flag.StringVar(&s.out, "out", "deploy/faults", "the folder to write to; none where empty")
+	flag.StringVar(&s.note, "note", "", "a remark for the page")
+	flag.Parse()
+	if s.Seed == 0 {
+		s.Seed = uint64(rand.Uint32())
 	}
-	temporary := opt.Dir == ""
+}
+
+// run does the work. After a good run nothing but the report is left.
+func (s *suite) run(ctx context.Context) error {
+	temporary := s.Dir == ""
 	if temporary {
 		var err error
-		if opt.Dir, err = os.MkdirTemp("", "ringcast-faults-"); err != nil {
+		if s.Dir, err = os.MkdirTemp("", "ringcast-faults-"); err != nil {
 			return err
 		}
 	}
-	report, err := faults.Run(ctx, opt)
-	if report == nil {
-		return err
+	work := s.runFaults
+	if s.soak {
+		work = s.runSoak
 	}
-	report.Note, report.LeftOut = *note, leftOut
-	version, versionErr := exec.CommandContext(ctx, opt.Ringcast, "version").Output()
-	report.Version = strings.TrimSpace(string(version))
-	err = errors.Join(err, report.Faultless(), versionErr)
-	fmt.Println(report.Page())
-	if writeErr := write(report, *out, opt.Dir); writeErr != nil {
-		return errors.Join(err, writeErr)
-	}
-	if err != nil {
-		return fmt.Errorf("%w (stores and logs are in %s)", err, opt.Dir)
+	if err := work(ctx); err != nil {
+		return fmt.Errorf("%w (stores and logs are in %s)", err, s.Dir)
 	}
 	if temporary {
-		return os.RemoveAll(opt.Dir)
+		return os.RemoveAll(s.Dir)
 	}
 	return nil
 }
 
-// write writes the report to each of the folders.
-func write(report *faults.Report, dirs ...string) error {
+func (s *suite) runFaults(ctx context.Context) error {
+	s.Log("seed %d", s.Seed)
+	var leftOut []string
+	if err := faults.CanMount(); err != nil {
+		leftOut = append(leftOut, fmt.Sprintf("disk full: a small file system cannot be made here (%v)", err))
+		s.Log("LEFT OUT: %s", leftOut[0])
+	} else {
+		s.SmallDisk = true
+	}
+	report, err := faults.Run(ctx, s.Options)
+	if report == nil {
+		return err
+	}
+	report.LeftOut = leftOut
+	if describeErr := s.describe(ctx, report); describeErr != nil {
+		return errors.Join(err, describeErr)
+	}
+	return errors.Join(err, report.Faultless(), s.write("report.json", report, map[string]string{"REPORT.md": report.Page()}))
+}
+
+func (s *suite) runSoak(ctx context.Context) error {
+	report, err := faults.Soak(ctx, s.Options, s.every)
+	if report == nil {
+		return err
+	}
+	if describeErr := s.describe(ctx, report.Report); describeErr != nil {
+		return errors.Join(err, describeErr)
+	}
+	return errors.Join(err, report.Flat(), s.write("soak.json", report, map[string]string{"SOAK.md": report.Page(), "soak.svg": report.Chart()}))
+}
+
+// describe adds what only the caller knows.
+func (s *suite) describe(ctx context.Context, report *faults.Report) error {
+	version, err := exec.CommandContext(ctx, s.Ringcast, "version").Output()
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("ask %s for its version: %w", s.Ringcast, err)
+	}
+	report.Version, report.Note = strings.TrimSpace(string(version)), s.note
+	return nil
+}
+
+// write writes a report and its pages to the folder for results and beside the logs, and
+// prints what is to be read.
+func (s *suite) write(name string, report any, pages map[string]string) error {
 	raw, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
+	pages[name] = string(raw) + "\n"
+	for _, dir := range []string{s.out, s.Dir} {
 		if dir == "" {
 			continue
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		for name, content := range map[string]string{"REPORT.md": report.Page(), "report.json": string(raw) + "\n"} {
+		for name, content := range pages {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 				return err
 			}
+		}
+	}
+	for name, content := range pages {
+		if filepath.Ext(name) == ".md" {
+			fmt.Println(content)
 		}
 	}
 	return nil

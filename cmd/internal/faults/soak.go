@@ -1,0 +1,154 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"ringcast/transport/sse"
+)
+
+// Visitors are clients of a soak that come and go.
+const (
+	visitors  = 100
+	longStay  = 20 * time.Second
+	longPause = 2 * time.Second
+)
+
+// soakFlags have rings and stream reach their limits early, so that all of the rest is
+// spent at them.
+var soakFlags = []string{"--ring-max-events", "4000", "--stream-max-events", "40000"}
+
+// settled is the part of a soak before which nothing is judged: the limits are reached
+// within it, and the programs have warmed up.
+const settled = 0.25
+
+// SoakReport is what came of a soak.
+type SoakReport struct {
+	*Report
+	Samples []Sample `json:"samples"`
+	Visits  uint64   `json:"visits"`
+	// Judged is the time from which samples are judged.
+	Judged time.Duration `json:"judged"`
+	Trends []Trend       `json:"trends"`
+}
+
+// Soak runs the load without faults for as long as the options say, with clients that
+// come and go, and samples the gateways.
+func Soak(ctx context.Context, opt Options, every time.Duration) (*SoakReport, error) {
+	if err := opt.check(); err != nil {
+		return nil, err
+	}
+	opt.Faults, opt.SmallDisk = 0, false
+	opt.GatewayFlags = append(soakFlags[:len(soakFlags):len(soakFlags)], opt.GatewayFlags...)
+	r := &run{opt: opt, ledger: newLedger(), tally: newTally(), gate: newGate()}
+	report := &SoakReport{Report: newReport(opt, time.Now())}
+	var err error
+	if r.rig, err = newRig(ctx, opt); err != nil {
+		return nil, fmt.Errorf("start the rig: %w", err)
+	}
+	err = r.soak(ctx, report, every)
+	err = errors.Join(err, r.stop(), r.rig.err(), r.rig.close())
+	report.close(r)
+	report.Visits = r.visits.Load()
+	report.judge()
+	return report, err
+}
+
+func (r *run) soak(ctx context.Context, report *SoakReport, every time.Duration) error {
+	if err := r.startLoad(ctx); err != nil {
+		return err
+	}
+	visiting, leave := context.WithCancel(ctx)
+	defer leave()
+	for i := range visitors {
+		r.addClient(ringcastGo, url.Values{"subject": {steadySubjects}}, nil)
+		c := r.clients[len(r.clients)-1]
+		r.following.Go(func() { r.visit(visiting, c, rand.New(rand.NewPCG(r.opt.Seed, uint64(i)))) })
+	}
+	if err := r.watch(ctx, report, every); err != nil {
+		return err
+	}
+	return r.conclude(ctx, report.Report)
+}
+
+// visit has a client come and go, and resume each time after its last event, until ctx
+// ends.
+func (r *run) visit(ctx context.Context, c *client, rng *rand.Rand) {
+	query := url.Values{}
+	maps.Copy(query, c.query)
+	transport := c.transport()
+	defer transport.CloseIdleConnections()
+	stream := sse.Client{URL: c.url(r.rig.frontend, ""), HTTP: &http.Client{Transport: transport}, IdleTimeout: clientIdle,
+		OnRetry: func(cause error, _ time.Duration) { r.tally.reconnected(ringcastGo, cause.Error()) }}
+	for ctx.Err() == nil {
+		stay, leave := context.WithTimeout(ctx, time.Second+rand.N(longStay))
+		err := stream.Run(stay, func(m sse.Message) error {
+			c.checker.event(m.LastEventID, m.Type, string(m.Data))
+			stream.LastEventID = m.LastEventID
+			return nil
+		})
+		leave()
+		if !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			r.tally.reopened(ringcastGo, fmt.Sprint(err))
+		}
+		r.visits.Add(1)
+		pause(ctx, time.Duration(rng.Int64N(int64(longPause))))
+	}
+}
+
+// watch samples the gateways for the whole time.
+func (r *run) watch(ctx context.Context, report *SoakReport, every time.Duration) error {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	began := time.Now()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for time.Since(began) < r.opt.Duration {
+		for _, g := range r.rig.gateways {
+			s, err := g.sample(client, time.Since(began))
+			if err != nil {
+				return err
+			}
+			report.Samples = append(report.Samples, s)
+		}
+		select {
+		case <-ticker.C:
+		case <-r.rig.broken:
+			return r.rig.err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	report.Judged = time.Duration(settled * float64(r.opt.Duration))
+	return nil
+}
+
+// judge finds the trends.
+func (p *SoakReport) judge() {
+	for _, m := range measures {
+		for g := range nodes {
+			p.Trends = append(p.Trends, m.trend(g, p.Samples, p.Judged))
+		}
+	}
+}
+
+// Flat returns an error that says what grew, or what was violated; nil where nothing
+// was.
+func (p *SoakReport) Flat() error {
+	var grown []string
+	for _, t := range p.Trends {
+		if t.Grows() {
+			grown = append(grown, fmt.Sprintf("%s of gateway-%d by %.1f, more than %.1f", t.Measure, t.Gateway, t.Growth, t.Bound))
+		}
+	}
+	if len(grown) > 0 {
+		return errors.Join(fmt.Errorf("grown: %s", strings.Join(grown, "; ")), p.Faultless())
+	}
+	return p.Faultless()
+}
