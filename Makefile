@@ -50,7 +50,7 @@ test: tools $(INSTALL) ## All tests, with the race detector and a browser; insta
 	$(MAKE) test-deploy
 
 .PHONY: test-deploy
-test-deploy: ## Test what deploys it: the Helm chart, the image
+test-deploy: ## Test what deploys it: the Helm chart, the image, the compose file, the unit, the runbook
 	@# A module of its own. Without -race, since it compiles Helm (a minute or two, the first time).
 	cd deploy/test && go vet . && go test 
 
