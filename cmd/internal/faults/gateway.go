@@ -15,6 +15,7 @@ type gateway struct {
 	addr, admin string
 	dataDir     string
 	tmpfs       bool // dataDir is a small file system of its own
+	clockFile   string
 	process     *process
 }
 
@@ -52,8 +53,16 @@ func (g *gateway) prepare(r *rig) error {
 	for j, k := range r.uplinks[g.index] {
 		urls[j] = "nats://" + k.addr
 	}
+	program := r.opt.Ringcast
+	if g.index == steppedGateway && r.opt.Stepped != "" {
+		program = r.opt.Stepped
+		g.clockFile = filepath.Join(r.dir, "clock")
+		if err := g.setClock(0); err != nil {
+			return err
+		}
+	}
 	args := []string{
-		r.opt.Ringcast, "serve", "--listen", g.addr, "--admin-listen", g.admin, "--data-dir", g.dataDir,
+		program, "serve", "--listen", g.addr, "--admin-listen", g.admin, "--data-dir", g.dataDir,
 		"--nats-url", strings.Join(urls, ","), "--stream", streamName, "--subjects", streamSubjects,
 		"--stream-replicas", fmt.Sprint(nodes), "--ring-max-events", fmt.Sprint(ringEvents[g.index]),
 		"--instance", fmt.Sprintf("gateway-%d", g.index), "--log-level", "debug",
@@ -62,6 +71,9 @@ func (g *gateway) prepare(r *rig) error {
 		"--heartbeat", "2s", "--retry", "300ms", "--write-timeout", "5s",
 	}
 	g.process = newProcess(r.dir, fmt.Sprintf("gateway-%d", g.index), r.fail, append(args, r.opt.GatewayFlags...)...)
+	if g.clockFile != "" {
+		g.process.env = []string{clockVariable + "=" + g.clockFile}
+	}
 	return nil
 }
 

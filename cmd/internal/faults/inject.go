@@ -34,6 +34,7 @@ var deeds = map[string]deed{
 	ringCorrupted:   {damageRing(corruptRing), startGateway},
 	ringRemoved:     {damageRing(removeRing), startGateway},
 	diskFull:        {fillDisk, emptyDisk},
+	clockStepped:    {stepClock, setClockRight},
 	streamPurged:    {purgeStream, nil},
 	slowReaders:     {stopReading, readOn},
 	connectionStorm: {storm, nil},

@@ -2,6 +2,8 @@ package faults
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -13,6 +15,8 @@ type Options struct {
 	// recovering does.
 	Faults   int
 	Duration time.Duration
+	// Only, where set, leaves out all kinds of faults without this text in their names.
+	Only string
 	// Clients stay subscribed throughout; SlowReaders more stop reading now and then;
 	// Storm is how many come at once in a connection storm.
 	Clients, SlowReaders, Storm int
@@ -21,8 +25,10 @@ type Options struct {
 	// SmallDisk has the last gateway's ring on a file system that can be made full.
 	SmallDisk bool
 
-	// Ringcast and NATSServer are the programs; GatewayFlags go to every gateway.
+	// Ringcast and NATSServer are the programs; GatewayFlags go to every gateway. Stepped
+	// is what BuildStepped has built: one gateway's program; empty makes no clock step.
 	Ringcast, NATSServer string
+	Stepped              string
 	GatewayFlags         []string
 	// HAProxyConfig is deploy/proxies/haproxy.cfg, Web is transport/web with its
 	// packages installed.
@@ -39,8 +45,26 @@ func (o Options) check() error {
 		return errors.New("there are ten clients at least, for every library to be among them")
 	case o.Faults < 0 || o.Duration <= 0 || o.Rate <= 0 || o.Storm < 1 || o.SlowReaders < 0:
 		return errors.New("numbers of faults, clients and events must be positive")
+	case len(o.kinds()) == 0:
+		return fmt.Errorf("no kind of fault has %q in its name", o.Only)
 	case o.Ringcast == "" || o.NATSServer == "" || o.Dir == "":
 		return errors.New("programs and folder must be named")
 	}
 	return nil
+}
+
+// kinds returns the names of the kinds that are made, each as often as its weight.
+func (o Options) kinds() (names []string) {
+	for _, k := range kinds {
+		switch {
+		case k.name == diskFull && !o.SmallDisk, k.name == clockStepped && o.Stepped == "":
+			continue
+		case !strings.Contains(k.name, o.Only):
+			continue
+		}
+		for range k.weight {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }

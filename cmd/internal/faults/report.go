@@ -133,6 +133,7 @@ the next when every client has recovered. Every event of every client is held to
 | began, took | %s, %s |
 | faults | %d |
 `, p.Clients, p.Slow, p.Rate, rooms*seats, p.Seed, p.Seed, p.Version, p.Began.Format(time.RFC3339), p.Took, len(p.Faults))
+	fmt.Fprintf(b, "| left out | clocks of the machine and of NATS: one gateway's alone is stepped |\n")
 	for _, left := range p.LeftOut {
 		fmt.Fprintf(b, "| **left out** | %s |\n", left)
 	}

@@ -24,6 +24,7 @@ const (
 	ringCorrupted   = "ring file corrupted while down"
 	ringRemoved     = "ring file removed while down"
 	diskFull        = "disk full"
+	clockStepped    = "gateway's clock stepped"
 	streamPurged    = "stream purged"
 	slowReaders     = "slow readers"
 	connectionStorm = "connection storm"
@@ -37,7 +38,7 @@ var kinds = []struct {
 	{gatewayKill, 4}, {gatewayTerm, 3}, {rollingRestart, 1}, {gatewayFreeze, 2},
 	{natsKill, 3}, {natsFreeze, 2}, {leaderChange, 3},
 	{linkCut, 4}, {linkSilent, 3}, {linkDelay, 3}, {haproxyRestart, 1},
-	{ringTruncated, 1}, {ringCorrupted, 2}, {ringRemoved, 1}, {diskFull, 2},
+	{ringTruncated, 1}, {ringCorrupted, 2}, {ringRemoved, 1}, {diskFull, 2}, {clockStepped, 2},
 	{streamPurged, 2}, {slowReaders, 2}, {connectionStorm, 1},
 }
 
@@ -63,6 +64,8 @@ func (f Fault) on() string {
 		return fmt.Sprintf("gateway-%d", f.Target)
 	case diskFull:
 		return fmt.Sprintf("gateway-%d", smallDisk)
+	case clockStepped:
+		return fmt.Sprintf("gateway-%d by %s", steppedGateway, f.clockStep())
 	case natsKill, natsFreeze:
 		return fmt.Sprintf("nats-%d", f.Target)
 	case linkCut, linkSilent, linkDelay:
@@ -80,15 +83,7 @@ type step []Fault
 // one NATS node away: what a majority has not is not promised by NATS.
 func schedule(opt Options) []step {
 	rng := rand.New(rand.NewPCG(opt.Seed, 0))
-	var names []string
-	for _, k := range kinds {
-		if k.name == diskFull && !opt.SmallDisk {
-			continue
-		}
-		for range k.weight {
-			names = append(names, k.name)
-		}
-	}
+	names := opt.kinds()
 	var steps []step
 	// Whatever the seed, the kinds come in turn, each as often as its weight.
 	var deck []string
@@ -127,7 +122,7 @@ func newFault(rng *rand.Rand, number int, kind string) Fault {
 	case linkCut, linkSilent, linkDelay:
 		f.Target = anyNetwork(rng)
 		most = 12 * time.Second
-	case gatewayFreeze, natsFreeze, slowReaders, diskFull:
+	case gatewayFreeze, natsFreeze, slowReaders, diskFull, clockStepped:
 		least, most = 3*time.Second, 12*time.Second
 	case haproxyRestart, leaderChange, streamPurged, connectionStorm, rollingRestart:
 		least, most = 0, time.Second
@@ -157,7 +152,7 @@ func (f Fault) parts() []string {
 		return networkParts(f.Target)
 	case haproxyRestart, connectionStorm:
 		return []string{"haproxy"}
-	case streamPurged, slowReaders:
+	case streamPurged, slowReaders, clockStepped:
 		return []string{f.Kind}
 	}
 	return []string{f.on()}

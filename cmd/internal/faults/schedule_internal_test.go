@@ -8,7 +8,7 @@ import (
 )
 
 func TestSchedule(t *testing.T) {
-	opt := Options{Seed: 42, Faults: 200, SmallDisk: true}
+	opt := Options{Seed: 42, Faults: 200, SmallDisk: true, Stepped: "ringcast-stepped"}
 	steps := schedule(opt)
 
 	t.Run("is the same for the same seed", func(t *testing.T) {
@@ -61,9 +61,9 @@ func TestSchedule(t *testing.T) {
 	})
 	t.Run("leaves out what cannot be made", func(t *testing.T) {
 		opt := opt
-		opt.SmallDisk = false
+		opt.SmallDisk, opt.Stepped = false, ""
 		for _, s := range schedule(opt) {
-			if slices.ContainsFunc(s, func(f Fault) bool { return f.Kind == diskFull }) {
+			if slices.ContainsFunc(s, func(f Fault) bool { return f.Kind == diskFull || f.Kind == clockStepped }) {
 				t.Fatalf("has %v", s)
 			}
 		}

@@ -47,6 +47,7 @@ func (s *suite) parse() {
 	flag.DurationVar(&s.every, "every", 5*time.Second, "of a soak: how often the gateways are looked at")
 	flag.Uint64Var(&s.Seed, "seed", 0, "what decides about the faults; 0 takes one at random")
 	flag.IntVar(&s.Faults, "faults", 200, "how many faults are made")
+	flag.StringVar(&s.Only, "only", "", "only kinds of faults with this in their names")
 	flag.DurationVar(&s.Duration, "duration", 30*time.Minute, "over how long a time, at least")
 	flag.IntVar(&s.Clients, "clients", 300, "clients that stay subscribed")
 	flag.IntVar(&s.SlowReaders, "slow", 12, "slow readers besides")
@@ -74,6 +75,9 @@ func (s *suite) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
 	work := s.runFaults
 	if s.soak {
 		work = s.runSoak
@@ -95,6 +99,11 @@ func (s *suite) runFaults(ctx context.Context) error {
 		s.Log("LEFT OUT: %s", leftOut[0])
 	} else {
 		s.SmallDisk = true
+	}
+	var err error
+	if s.Stepped, err = faults.BuildStepped(ctx, s.Dir); err != nil {
+		leftOut = append(leftOut, fmt.Sprintf("clock stepped: a gateway with such a clock cannot be built (%v)", err))
+		s.Log("LEFT OUT: %s", leftOut[len(leftOut)-1])
 	}
 	report, err := faults.Run(ctx, s.Options)
 	if report == nil {
