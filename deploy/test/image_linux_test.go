@@ -262,7 +262,7 @@ func awaitReady(t *testing.T, log io.Reader) (url string) {
 }
 
 // patience is how long anything may take on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func number(t *testing.T, text string) int {
 	t.Helper()
