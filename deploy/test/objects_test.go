@@ -158,7 +158,7 @@ func checkPorts(t *testing.T, o *objects) {
 				t.Errorf("the route goes to %s:%d", ref.Name, *ref.Port)
 			}
 			if *rule.Timeouts.Request != "0s" || *rule.Timeouts.BackendRequest != "0s" {
-				t.Errorf("the route's timeouts: %+v", rule.Timeouts)
+				t.Errorf("the route's timeouts: %s, %s", *rule.Timeouts.Request, *rule.Timeouts.BackendRequest)
 			}
 		}
 	}
@@ -168,6 +168,29 @@ func checkPorts(t *testing.T, o *objects) {
 			if b.Name != front.Name || b.Port.Name != front.Spec.Ports[0].Name {
 				t.Errorf("the ingress goes to %+v", b)
 			}
+		}
+	}
+}
+
+// With a network policy the gateways reach what their settings name, and nothing else.
+func TestChart_Egress(t *testing.T) {
+	for name, want := range map[string][]int32{
+		"embedded":              {53},
+		"external, one gateway": {53, 443, 4222, 4223},
+		"NATS beside it":        {53, 4222, 8443},
+		"everything":            {53, 4222, 4318},
+	} {
+		var have []int32
+		for _, rule := range decode(t, matrix[name]).NetworkPolicy.Spec.Egress {
+			for _, p := range rule.Ports {
+				if !slices.Contains(have, p.Port.IntVal) {
+					have = append(have, p.Port.IntVal)
+				}
+			}
+		}
+		slices.Sort(have)
+		if !slices.Equal(have, want) {
+			t.Errorf("%s: ports %v, want %v", name, have, want)
 		}
 	}
 }
