@@ -33,6 +33,10 @@ var libraries = []string{ringcastGo, ringcastJS, goSSE, eventsrc, ringcastGo, un
 // five heartbeats.
 const clientIdle = 10 * time.Second
 
+// reopenPause is how long the user of a client that has ended for good waits before he
+// opens it again.
+const reopenPause = 500 * time.Millisecond
+
 // client is one that stays subscribed for the whole run.
 type client struct {
 	library string
@@ -71,7 +75,7 @@ func (c *client) follow(ctx context.Context, frontend string) {
 		})
 		if ctx.Err() == nil {
 			c.tally.reopened(c.library, fmt.Sprint(err))
-			pause(ctx, 500*time.Millisecond)
+			pause(ctx, reopenPause)
 		}
 	}
 }
@@ -104,7 +108,7 @@ func (c *client) followGoSSE(ctx context.Context, frontend string) {
 		err = connection.Connect()
 		if ctx.Err() == nil {
 			c.tally.reopened(c.library, fmt.Sprint(err))
-			pause(ctx, 500*time.Millisecond)
+			pause(ctx, reopenPause)
 		}
 	}
 }

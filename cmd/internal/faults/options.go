@@ -20,6 +20,9 @@ type Options struct {
 	// Clients stay subscribed throughout; SlowReaders more stop reading now and then;
 	// Storm is how many come at once in a connection storm.
 	Clients, SlowReaders, Storm int
+	// Visitors come and go: they stay for up to Stay, and are away for up to Away.
+	Visitors   int
+	Stay, Away time.Duration
 	// Rate is how many events a second are published.
 	Rate float64
 	// SmallDisk has the last gateway's ring on a file system that can be made full.
@@ -45,6 +48,8 @@ func (o Options) check() error {
 		return errors.New("there are ten clients at least, for every library to be among them")
 	case o.Faults < 0 || o.Duration <= 0 || o.Rate <= 0 || o.Storm < 1 || o.SlowReaders < 0:
 		return errors.New("numbers of faults, clients and events must be positive")
+	case o.Visitors < 0 || o.Visitors > 0 && (o.Stay <= 0 || o.Away <= 0):
+		return errors.New("visitors stay, and are away, for some time")
 	case len(o.kinds()) == 0:
 		return fmt.Errorf("no kind of fault has %q in its name", o.Only)
 	case o.Ringcast == "" || o.NATSServer == "" || o.Dir == "":

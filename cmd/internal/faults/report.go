@@ -19,8 +19,11 @@ type Report struct {
 	Clients int           `json:"clients"`
 	Slow    int           `json:"slow_readers"`
 	Storm   int           `json:"clients_of_a_storm"`
-	Rate    float64       `json:"rate"`
-	Note    string        `json:"note,omitempty"`
+	// Visitors come and go, and did so Visits times.
+	Visitors int     `json:"visitors"`
+	Visits   uint64  `json:"visits"`
+	Rate     float64 `json:"rate"`
+	Note     string  `json:"note,omitempty"`
 	// LeftOut says which faults could not be made here, and why.
 	LeftOut []string `json:"left_out,omitempty"`
 
@@ -54,7 +57,7 @@ type Outcome struct {
 }
 
 func newReport(opt Options, began time.Time) *Report {
-	return &Report{Seed: opt.Seed, Began: began.UTC().Truncate(time.Second), Clients: opt.Clients, Slow: opt.SlowReaders, Storm: opt.Storm, Rate: opt.Rate}
+	return &Report{Seed: opt.Seed, Began: began.UTC().Truncate(time.Second), Clients: opt.Clients, Slow: opt.SlowReaders, Storm: opt.Storm, Visitors: opt.Visitors, Rate: opt.Rate}
 }
 
 func (p *Report) add(f Fault, s step, at time.Time, recovery time.Duration) {
@@ -73,7 +76,7 @@ func (p *Report) add(f Fault, s step, at time.Time, recovery time.Duration) {
 func (p *Report) close(r *run) {
 	p.Took = time.Since(p.Began).Truncate(time.Second)
 	p.Acked, p.GaveUp = r.ledger.counts()
-	p.Purges = r.ledger.purged
+	p.Purges, p.Visits = r.ledger.purged, r.visits.Load()
 	p.Libraries, p.PublishErrors = r.tally.clients, r.tally.publish
 	for _, e := range p.Libraries {
 		p.Delivered += e.Delivered
@@ -122,8 +125,8 @@ func (p *Report) writeHead(b *strings.Builder) {
 
 Written by `+"`make faults`"+`. Three gateways on a NATS cluster of three (one stream, three replicas), HAProxy in front with
 the [configuration for operators](../proxies/haproxy.cfg), a link between each two of them that can be cut, silenced and delayed;
-%d clients of five libraries and %d slow readers, subscribed throughout, %.0f events a second from %d publishers, half over HTTP and
-half over NATS, each repeating an event until it is acknowledged. Faults in the order that the seed says, one in four on top of another;
+%d clients of five libraries and %d slow readers, subscribed throughout, %d that come and go and are away for minutes, %.0f events a
+second from %d publishers, half over HTTP and half over NATS, each repeating an event until it is acknowledged. Faults in the order that the seed says, one in four on top of another;
 the next when every client has recovered. Every event of every client is held to what the publishers were acknowledged.
 
 | | |
@@ -132,7 +135,7 @@ the next when every client has recovered. Every event of every client is held to
 | version | %s |
 | began, took | %s, %s |
 | faults | %d |
-`, p.Clients, p.Slow, p.Rate, rooms*seats, p.Seed, p.Seed, p.Version, p.Began.Format(time.RFC3339), p.Took, len(p.Faults))
+`, p.Clients, p.Slow, p.Visitors, p.Rate, rooms*seats, p.Seed, p.Seed, p.Version, p.Began.Format(time.RFC3339), p.Took, len(p.Faults))
 	fmt.Fprintf(b, "| left out | clocks of the machine and of NATS: one gateway's alone is stepped |\n")
 	for _, left := range p.LeftOut {
 		fmt.Fprintf(b, "| **left out** | %s |\n", left)
@@ -171,8 +174,8 @@ func (p *Report) writeVerdict(b *strings.Builder) {
 		told = tallyText(gaps)
 	}
 	fmt.Fprintf(b, "\n| | |\n| --- | ---: |\n| events acknowledged to publishers | %d |\n| given up by publishers after %s | %d |\n"+
-		"| in the stream at the end | %d |\n| delivered to clients | %d |\n| reconnects | %d |\n| gaps told, by reason | %s |\n| purges of the stream | %d |\n",
-		p.Acked, repeatable, p.GaveUp, p.Stored, p.Delivered, reconnects, told, len(p.Purges))
+		"| in the stream at the end | %d |\n| delivered to clients | %d |\n| reconnects | %d |\n| times that a visitor came back | %d |\n| gaps told, by reason | %s |\n| purges of the stream | %d |\n",
+		p.Acked, repeatable, p.GaveUp, p.Stored, p.Delivered, reconnects, p.Visits, told, len(p.Purges))
 }
 
 // tallyText returns counts by name, the greatest first.

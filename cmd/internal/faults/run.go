@@ -35,10 +35,15 @@ type run struct {
 	subjects []string  // published to steadily
 	begin    broker.ID // before all that is published
 	clients  []*client
+	visitors []*client // come and go
 	node     *nodeProcess
 	steady   []*publisher
 	bursting []*publisher
 	conns    []*nats.Conn // of publishers
+
+	// visiting ends when visitors are to come and stay.
+	visiting context.Context
+	settle   context.CancelFunc
 
 	stopPublishing, stopClients context.CancelFunc
 	publishing, following       sync.WaitGroup
@@ -153,7 +158,11 @@ func subscription(i int) url.Values {
 }
 
 func (r *run) addClient(library string, query url.Values, g *gate) {
-	name := fmt.Sprintf("%03d %s %s", len(r.clients), library, query.Encode())
+	r.clients = append(r.clients, r.newClient(fmt.Sprintf("%03d %s", len(r.clients), library), library, query, g))
+}
+
+func (r *run) newClient(name, library string, query url.Values, g *gate) *client {
+	name += " " + query.Encode()
 	filter, err := broker.NewFilter(query["subject"], nil)
 	if err != nil {
 		panic(err) // the subjects are this package's
@@ -166,10 +175,10 @@ func (r *run) addClient(library string, query url.Values, g *gate) {
 	}
 	query.Set("from", r.begin.String())
 	r.tally.added(library)
-	r.clients = append(r.clients, &client{
+	return &client{
 		library: library, query: query, tally: r.tally, gate: g,
 		checker: newChecker(name, follows, query.Has("conflate"), r.begin.Seq, r.ledger, r.violated),
-	})
+	}
 }
 
 func burstNames() []string {
@@ -182,6 +191,7 @@ func burstNames() []string {
 
 func (r *run) startClients(ctx context.Context) (err error) {
 	ctx, r.stopClients = context.WithCancel(ctx)
+	r.visiting, r.settle = context.WithCancel(ctx)
 	var inNode []*client
 	for _, c := range r.clients {
 		if c.library == ringcastGo || c.library == goSSE {
@@ -190,6 +200,7 @@ func (r *run) startClients(ctx context.Context) (err error) {
 		}
 		inNode = append(inNode, c)
 	}
+	r.addVisitors(ctx, r.opt.Visitors, r.opt.Stay, r.opt.Away)
 	r.node, err = startNode(ctx, r.rig, inNode, r.tally)
 	return err
 }
@@ -423,6 +434,9 @@ func (r *run) conclude(ctx context.Context, report *Report) error {
 	r.stopPublishing()
 	r.publishing.Wait()
 	r.bursts.Wait()
+	r.settle()
+	r.clients = append(r.clients, r.visitors...)
+	r.visitors = nil
 	newest := map[string]uint64{}
 	for _, s := range append(burstNames(), r.subjects...) {
 		_, newest[s] = r.ledger.newest(s)
@@ -452,7 +466,7 @@ func (r *run) stop() error {
 	for _, conn := range r.conns {
 		conn.Close() // ends what is being published
 	}
-	for _, c := range r.clients {
+	for _, c := range append(r.clients, r.visitors...) {
 		r.tally.took(c.library, c.checker)
 	}
 	r.mu.Lock()

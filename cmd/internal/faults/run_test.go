@@ -22,7 +22,7 @@ const seed = 1229
 func options(t *testing.T) faults.Options {
 	programs := t.TempDir()
 	return faults.Options{
-		Clients: 30, SlowReaders: 2, Storm: 100, Rate: 40,
+		Clients: 30, SlowReaders: 2, Visitors: 5, Stay: 5 * time.Second, Away: 5 * time.Second, Storm: 100, Rate: 40,
 		Ringcast:      build(t, programs, "ringcast", "ringcast/cmd/ringcast"),
 		NATSServer:    build(t, programs, "nats-server", "github.com/nats-io/nats-server/v2"),
 		HAProxyConfig: "../../../deploy/proxies/haproxy.cfg",

@@ -4,22 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
-
-	"ringcast/transport/sse"
 )
 
-// Visitors are clients of a soak that come and go.
-const (
-	visitors  = 100
-	longStay  = 20 * time.Second
-	longPause = 2 * time.Second
-)
+// visitors are clients of a soak that come and go.
+const visitors = 100
 
 // soakFlags have rings and stream reach their limits early, so that all of the rest is
 // spent at them.
@@ -33,7 +24,6 @@ const settled = 0.25
 type SoakReport struct {
 	*Report
 	Samples []Sample `json:"samples"`
-	Visits  uint64   `json:"visits"`
 	// Judged is the time from which samples are judged.
 	Judged time.Duration `json:"judged"`
 	Trends []Trend       `json:"trends"`
@@ -45,7 +35,8 @@ func Soak(ctx context.Context, opt Options, every time.Duration) (*SoakReport, e
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	opt.Faults, opt.SmallDisk = 0, false
+	opt.Faults, opt.SmallDisk, opt.Stepped = 0, false, ""
+	opt.Visitors, opt.Stay, opt.Away = visitors, 20*time.Second, 2*time.Second
 	opt.GatewayFlags = append(soakFlags[:len(soakFlags):len(soakFlags)], opt.GatewayFlags...)
 	r := &run{opt: opt, ledger: newLedger(), tally: newTally(), gate: newGate()}
 	report := &SoakReport{Report: newReport(opt, time.Now())}
@@ -56,7 +47,6 @@ func Soak(ctx context.Context, opt Options, every time.Duration) (*SoakReport, e
 	err = r.soak(ctx, report, every)
 	err = errors.Join(err, r.stop(), r.rig.err(), r.rig.close())
 	report.close(r)
-	report.Visits = r.visits.Load()
 	report.judge()
 	return report, err
 }
@@ -65,42 +55,10 @@ func (r *run) soak(ctx context.Context, report *SoakReport, every time.Duration)
 	if err := r.startLoad(ctx); err != nil {
 		return err
 	}
-	visiting, leave := context.WithCancel(ctx)
-	defer leave()
-	for i := range visitors {
-		r.addClient(ringcastGo, url.Values{"subject": {steadySubjects}}, nil)
-		c := r.clients[len(r.clients)-1]
-		r.following.Go(func() { r.visit(visiting, c, rand.New(rand.NewPCG(r.opt.Seed, uint64(i)))) })
-	}
 	if err := r.watch(ctx, report, every); err != nil {
 		return err
 	}
 	return r.conclude(ctx, report.Report)
-}
-
-// visit has a client come and go, and resume each time after its last event, until ctx
-// ends.
-func (r *run) visit(ctx context.Context, c *client, rng *rand.Rand) {
-	query := url.Values{}
-	maps.Copy(query, c.query)
-	transport := c.transport()
-	defer transport.CloseIdleConnections()
-	stream := sse.Client{URL: c.url(r.rig.frontend, ""), HTTP: &http.Client{Transport: transport}, IdleTimeout: clientIdle,
-		OnRetry: func(cause error, _ time.Duration) { r.tally.reconnected(ringcastGo, cause.Error()) }}
-	for ctx.Err() == nil {
-		stay, leave := context.WithTimeout(ctx, time.Second+rand.N(longStay))
-		err := stream.Run(stay, func(m sse.Message) error {
-			c.checker.event(m.LastEventID, m.Type, string(m.Data))
-			stream.LastEventID = m.LastEventID
-			return nil
-		})
-		leave()
-		if !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			r.tally.reopened(ringcastGo, fmt.Sprint(err))
-		}
-		r.visits.Add(1)
-		pause(ctx, time.Duration(rng.Int64N(int64(longPause))))
-	}
 }
 
 // watch samples the gateways for the whole time.

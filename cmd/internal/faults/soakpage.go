@@ -23,7 +23,7 @@ Rings hold 4,000 events and the stream 40,000, so that both are at their limits 
 | events acknowledged, delivered | %d, %d |
 | visits | %d |
 | events lost, twice, out of order, or another violation | %d |
-`, p.Clients, visitors, p.Rate, p.Judged.Round(time.Second), p.Version, p.Began.Format(time.RFC3339), p.Took, p.Acked, p.Delivered, p.Visits,
+`, p.Clients, p.Visitors, p.Rate, p.Judged.Round(time.Second), p.Version, p.Began.Format(time.RFC3339), p.Took, p.Acked, p.Delivered, p.Visits,
 		uint64(len(p.Violations))+p.Omitted)
 	if p.Note != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.Note)
