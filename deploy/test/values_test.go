@@ -21,6 +21,7 @@ func TestChart_Refuses(t *testing.T) {
 	for values, want := range map[string]string{
 		`mode: clustered`:   `at '/mode': value must be one of 'embedded', 'external'`,
 		`replica: 3`:        `additional properties 'replica' not allowed`,
+		`config:`:           `at '': missing property 'config'`,
 		`replicas: 0`:       `at '/replicas': minimum: got 0, want 1`,
 		`replicas: "three"`: `at '/replicas': got string, want integer`,
 
