@@ -249,9 +249,9 @@ func purgeStream(r *run, ctx context.Context, f Fault) error {
 
 // stopReading has the slow readers stop, and publishes more than the sockets on their
 // way hold.
-func stopReading(r *run, ctx context.Context, _ Fault) error {
+func stopReading(r *run, _ context.Context, _ Fault) error {
 	r.gate.shut()
-	r.bursts.Go(func() { r.burst(ctx) })
+	r.bursts.Go(r.burst)
 	return nil
 }
 

@@ -114,12 +114,11 @@ func (n *nodeProcess) read(ctx context.Context, r *rig, out io.Reader, clients [
 }
 
 // stop ends the process and all its clients.
-func (n *nodeProcess) stop() error {
+func (n *nodeProcess) stop() {
 	n.in.Close()
 	_ = n.cmd.Process.Kill() // fails where the end of its input has ended it
 	<-n.ended
 	_ = n.cmd.Wait() // it was killed
-	return nil
 }
 
 // buildClient bundles @ringcast/client from its source and returns the file.

@@ -78,9 +78,9 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// publishSteadily publishes every period or so, and when it is kicked, until ctx ends;
-// the event that is then under way is brought to its end.
-func (p *publisher) publishSteadily(ctx context.Context, period time.Duration) error {
+// publishSteadily publishes every period or so, and when it is kicked, until quit is
+// closed; the event that is then under way is brought to its end, unless ctx ends too.
+func (p *publisher) publishSteadily(ctx context.Context, quit <-chan struct{}, period time.Duration) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -88,10 +88,10 @@ func (p *publisher) publishSteadily(ctx context.Context, period time.Duration) e
 		select {
 		case <-timer.C:
 		case <-p.kick:
-		case <-ctx.Done():
+		case <-quit:
 			return nil
 		}
-		if err := p.publish(context.WithoutCancel(ctx), 64+rand.IntN(512)); err != nil {
+		if err := p.publish(ctx, 64+rand.IntN(512)); err != nil {
 			return err
 		}
 	}

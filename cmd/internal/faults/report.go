@@ -6,11 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
-// Report is what came of a run.
+// Report is what came of a run. Durations in it are nanoseconds in JSON.
 type Report struct {
 	Seed    uint64        `json:"seed"`
 	Version string        `json:"version"`
@@ -40,8 +39,6 @@ type Report struct {
 	Violations []violation `json:"violations,omitempty"`
 	// Omitted is how many more there were.
 	Omitted uint64 `json:"violations_omitted,omitempty"`
-
-	mu sync.Mutex // guards Faults while the run goes on
 }
 
 // Outcome is a fault that was made.
@@ -67,8 +64,6 @@ func (p *Report) add(f Fault, s step, at time.Time, recovery time.Duration) {
 			o.With = append(o.With, other.String())
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.Faults = append(p.Faults, o)
 }
 

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
 )
@@ -39,16 +35,20 @@ type run struct {
 	node     *nodeProcess
 	steady   []*publisher
 	bursting []*publisher
-	conns    []*nats.Conn // of publishers
+	burst    func() // publishes once to each of bursting, and all of it
+
+	publisherConn *nats.Conn // of those that publish over NATS
 
 	// visiting ends when visitors are to come and stay.
 	visiting context.Context
 	settle   context.CancelFunc
 
-	stopPublishing, stopClients context.CancelFunc
-	publishing, following       sync.WaitGroup
-	bursts                      sync.WaitGroup
-	visits                      atomic.Uint64
+	stopPublishing        func()             // what is under way is brought to its end
+	abandon               context.CancelFunc // it is not
+	stopClients           context.CancelFunc
+	publishing, following sync.WaitGroup
+	bursts                sync.WaitGroup
+	visits                atomic.Uint64
 
 	mu         sync.Mutex // guards what follows; nothing blocks while it is held
 	violations []violation
@@ -129,66 +129,6 @@ func (r *run) publishFirst(ctx context.Context) error {
 	})
 }
 
-// makeClients makes them all, of every library some of each kind of subscription.
-func (r *run) makeClients() {
-	for i := range r.opt.Clients {
-		r.addClient(libraries[i%len(libraries)], subscription(i/len(libraries)), nil)
-	}
-	for range r.opt.SlowReaders {
-		r.addClient(ringcastGo, url.Values{"subject": {"events.burst.>", "events.room.a.*"}}, r.gate)
-	}
-}
-
-// subscription returns one of ten kinds, with other subjects each time.
-func subscription(i int) url.Values {
-	room, seat := string(rune('a'+i/10%rooms)), i/10%seats
-	switch i % 10 {
-	case 0, 1:
-		return url.Values{"subject": {steadySubjects}}
-	case 2, 3:
-		return url.Values{"subject": {"events.room." + room + ".*"}}
-	case 4:
-		return url.Values{"subject": {fmt.Sprintf("events.room.*.%d", seat)}}
-	case 5:
-		return url.Values{"subject": {steadySubjects}, "conflate": {"200ms"}}
-	case 6:
-		return url.Values{"subject": {"events.room.b.0", "events.room.c.1", "events.room.d.*"}}
-	}
-	return url.Values{"subject": {fmt.Sprintf("events.room.%s.%d", room, (seat+i)%seats)}}
-}
-
-func (r *run) addClient(library string, query url.Values, g *gate) {
-	r.clients = append(r.clients, r.newClient(fmt.Sprintf("%03d %s", len(r.clients), library), library, query, g))
-}
-
-func (r *run) newClient(name, library string, query url.Values, g *gate) *client {
-	name += " " + query.Encode()
-	filter, err := broker.NewFilter(query["subject"], nil)
-	if err != nil {
-		panic(err) // the subjects are this package's
-	}
-	var follows []string
-	for _, s := range append(burstNames(), r.subjects...) {
-		if filter.MatchesSubject(s) {
-			follows = append(follows, s)
-		}
-	}
-	query.Set("from", r.begin.String())
-	r.tally.added(library)
-	return &client{
-		library: library, query: query, tally: r.tally, gate: g,
-		checker: newChecker(name, follows, query.Has("conflate"), r.begin.Seq, r.ledger, r.violated),
-	}
-}
-
-func burstNames() []string {
-	names := make([]string, burstSubjects)
-	for i := range names {
-		names[i] = fmt.Sprintf("events.burst.%d", i)
-	}
-	return names
-}
-
 func (r *run) startClients(ctx context.Context) (err error) {
 	ctx, r.stopClients = context.WithCancel(ctx)
 	r.visiting, r.settle = context.WithCancel(ctx)
@@ -203,65 +143,6 @@ func (r *run) startClients(ctx context.Context) (err error) {
 	r.addVisitors(ctx, r.opt.Visitors, r.opt.Stay, r.opt.Away)
 	r.node, err = startNode(ctx, r.rig, inNode, r.tally)
 	return err
-}
-
-// startPublishers starts one for each subject, every other over HTTP.
-func (r *run) startPublishers(ctx context.Context) error {
-	ctx, r.stopPublishing = context.WithCancel(ctx)
-	conn, err := nats.Connect(r.rig.natsURLs(), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond),
-		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1))
-	if err != nil {
-		return fmt.Errorf("connect publishers: %w", err)
-	}
-	r.conns = append(r.conns, conn)
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return err
-	}
-	nats := overNATS(js)
-	http := overHTTP(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(r.subjects)}}, r.rig.frontend)
-	run := fmt.Sprintf("%x", time.Now().UnixNano())
-	period := time.Duration(float64(len(r.subjects)) / r.opt.Rate * float64(time.Second))
-	for i, subject := range r.subjects {
-		p := &publisher{subject: subject, run: run, send: http, ledger: r.ledger, tell: r.tally.publishFailed, kick: make(chan struct{}, 1)}
-		if i%2 == 0 {
-			p.send = nats
-		}
-		r.steady = append(r.steady, p)
-		r.publishing.Go(func() { r.notePublishing(p.publishSteadily(ctx, period)) })
-	}
-	for _, subject := range burstNames() {
-		r.bursting = append(r.bursting, &publisher{subject: subject, run: run, send: nats, ledger: r.ledger, tell: r.tally.publishFailed})
-	}
-	return nil
-}
-
-func (r *run) notePublishing(err error) {
-	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.publishErr = err
-	}
-}
-
-// A burst: so many events of so many bytes to each of its subjects.
-const (
-	burstEvents = 60
-	burstSize   = 4 << 10
-)
-
-func (r *run) burst(ctx context.Context) {
-	var publishing sync.WaitGroup
-	for _, p := range r.bursting {
-		publishing.Go(func() {
-			for range burstEvents {
-				if err := p.publish(ctx, burstSize); err != nil {
-					return // the run is over
-				}
-			}
-		})
-	}
-	publishing.Wait()
 }
 
 // makeFaults goes through the schedule.
@@ -339,95 +220,6 @@ func (r *run) makeFault(ctx context.Context, f Fault) (over time.Time, err error
 	return over, nil
 }
 
-// recoverTimeout is how long after a fault clients may lack events.
-const recoverTimeout = 90 * time.Second
-
-// recover has every publisher publish, and waits until all were acknowledged and every
-// client has what was then the newest event of its subjects. It returns how long after
-// since that was.
-func (r *run) recover(ctx context.Context, since time.Time) (time.Duration, bool) {
-	r.bursts.Wait()
-	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
-	defer cancel()
-	for _, p := range r.steady {
-		select {
-		case p.kick <- struct{}{}:
-		default: // it was before
-		}
-	}
-	var newest map[string]uint64
-	err := poll(ctx, recoverTimeout, func() bool {
-		if newest == nil {
-			newest = r.newestSince(since)
-		}
-		return newest != nil && r.level(newest)
-	})
-	return time.Since(since), err == nil
-}
-
-// newestSince returns the sequence of each subject's newest event, nil while one has
-// none that is later than since.
-func (r *run) newestSince(since time.Time) map[string]uint64 {
-	newest := make(map[string]uint64, len(r.subjects))
-	for _, s := range r.subjects {
-		seq, ok := r.ledger.newestSince(s, since)
-		if !ok {
-			return nil
-		}
-		newest[s] = seq
-	}
-	for _, s := range burstNames() {
-		_, newest[s] = r.ledger.newest(s)
-	}
-	return newest
-}
-
-// level reports whether every client has been served up to there.
-func (r *run) level(newest map[string]uint64) bool {
-	for _, c := range r.clients {
-		if !isLevel(c, newest) {
-			return false
-		}
-	}
-	return true
-}
-
-func isLevel(c *client, newest map[string]uint64) bool {
-	at := c.checker.position()
-	for _, s := range c.checker.follows {
-		if newest[s] > at {
-			return false
-		}
-	}
-	return true
-}
-
-// newestOf returns the greatest sequence acknowledged on any of the subjects.
-func (r *run) newestOf(subjects []string) (newest uint64) {
-	for _, s := range subjects {
-		_, seq := r.ledger.newest(s)
-		newest = max(newest, seq)
-	}
-	return newest
-}
-
-// laggards names some clients that are not level.
-func (r *run) laggards() string {
-	newest := map[string]uint64{}
-	for _, s := range append(burstNames(), r.subjects...) {
-		_, newest[s] = r.ledger.newest(s)
-	}
-	text, n := "", 0
-	for _, c := range r.clients {
-		if !isLevel(c, newest) {
-			if n++; n <= 5 {
-				text += fmt.Sprintf("; %s is at %d", c.checker.name, c.checker.position())
-			}
-		}
-	}
-	return fmt.Sprintf("%d of %d clients lag%s", n, len(r.clients), text)
-}
-
 // conclude ends the publishing, lets the clients get the last of it, and judges what
 // never came.
 func (r *run) conclude(ctx context.Context, report *Report) error {
@@ -452,30 +244,33 @@ func (r *run) conclude(ctx context.Context, report *Report) error {
 
 // stop ends publishers and clients, also after a failure.
 func (r *run) stop() error {
-	if r.stopPublishing != nil {
+	if r.abandon != nil {
 		r.stopPublishing()
+		r.abandon()
+		r.publishing.Wait()
+		r.bursts.Wait()
+		r.publisherConn.Close()
 	}
 	if r.stopClients != nil {
 		r.stopClients()
 	}
-	var err error
 	if r.node != nil {
-		err = r.node.stop()
+		r.node.stop()
 	}
 	r.following.Wait()
-	for _, conn := range r.conns {
-		conn.Close() // ends what is being published
-	}
 	for _, c := range append(r.clients, r.visitors...) {
 		r.tally.took(c.library, c.checker)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(err, r.publishErr)
+	return r.publishErr
 }
 
-// keptViolations bounds those that are reported one by one.
-const keptViolations = 100
+// Violations that are reported one by one, and those that are logged at once.
+const (
+	keptViolations   = 100
+	loggedViolations = 10
+)
 
 // violated notes a violation.
 func (r *run) violated(v violation) {
@@ -483,14 +278,14 @@ func (r *run) violated(v violation) {
 	for _, f := range r.now {
 		v.Faults = append(v.Faults, f.String())
 	}
-	first := len(r.violations) == 0
-	if len(r.violations) < keptViolations {
+	n := len(r.violations)
+	if n < keptViolations {
 		r.violations = append(r.violations, v)
 	} else {
 		r.omitted++
 	}
 	r.mu.Unlock()
-	if first || rand.IntN(50) == 0 {
+	if n < loggedViolations {
 		r.opt.Log("VIOLATION: %s: %s: %s", v.Kind, v.Client, v.Detail)
 	}
 }

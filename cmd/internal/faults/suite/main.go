@@ -116,7 +116,7 @@ func (s *suite) runFaults(ctx context.Context) error {
 	if describeErr := s.describe(ctx, report); describeErr != nil {
 		return errors.Join(err, describeErr)
 	}
-	return errors.Join(err, report.Faultless(), s.write("report.json", report, map[string]string{"REPORT.md": report.Page()}))
+	return errors.Join(err, report.Faultless(), s.write(err == nil, "report.json", report, map[string]string{"REPORT.md": report.Page()}))
 }
 
 func (s *suite) runSoak(ctx context.Context) error {
@@ -127,7 +127,7 @@ func (s *suite) runSoak(ctx context.Context) error {
 	if describeErr := s.describe(ctx, report.Report); describeErr != nil {
 		return errors.Join(err, describeErr)
 	}
-	return errors.Join(err, report.Flat(), s.write("soak.json", report, map[string]string{"SOAK.md": report.Page(), "soak.svg": report.Chart()}))
+	return errors.Join(err, report.Flat(), s.write(err == nil, "soak.json", report, map[string]string{"SOAK.md": report.Page(), "soak.svg": report.Chart()}))
 }
 
 // describe adds what only the caller knows.
@@ -140,18 +140,19 @@ func (s *suite) describe(ctx context.Context, report *faults.Report) error {
 	return nil
 }
 
-// write writes a report and its pages to the folder for results and beside the logs, and
-// prints what is to be read.
-func (s *suite) write(name string, report any, pages map[string]string) error {
+// write writes a report and its pages beside the logs and, of a run that came to its end,
+// to the folder for results; and prints what is to be read.
+func (s *suite) write(whole bool, name string, report any, pages map[string]string) error {
 	raw, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
 		return err
 	}
 	pages[name] = string(raw) + "\n"
-	for _, dir := range []string{s.out, s.Dir} {
-		if dir == "" {
-			continue
-		}
+	dirs := []string{s.Dir}
+	if whole && s.out != "" {
+		dirs = append(dirs, s.out)
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
