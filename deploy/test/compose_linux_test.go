@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,10 +59,12 @@ func TestCompose_Runs(t *testing.T) {
 	checkTickets(t, network)
 
 	const events = 60
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
 	followers := make([]*exec.Cmd, 6)
 	outputs := make([]strings.Builder, len(followers))
 	for i := range followers {
-		followers[i] = exec.Command(ringcast, "sub", "events.>", "--from=oldest", "--format=raw", "--count="+strconv.Itoa(events), "--url="+front)
+		followers[i] = exec.CommandContext(ctx, ringcast, "sub", "events.>", "--from=oldest", "--format=raw", "--count="+strconv.Itoa(events), "--url="+front)
 		followers[i].Stdout = &outputs[i]
 		network.run(followers[i])
 	}
