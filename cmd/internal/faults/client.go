@@ -113,7 +113,7 @@ func (c *client) followGoSSE(ctx context.Context, frontend string) {
 }
 
 // slowBuffer is how much a slow reader's socket takes for it.
-const slowBuffer = 16 << 10
+const slowBuffer = 64 << 10
 
 func (c *client) transport() *http.Transport {
 	dialer := net.Dialer{Timeout: 10 * time.Second}

@@ -172,6 +172,7 @@ func (k *link) forward(near *net.TCPConn) {
 		return
 	}
 	p := &pipe{near: near, far: conn.(*net.TCPConn)}
+	p.narrow()
 	k.mu.Lock()
 	if k.cut || k.closed {
 		k.mu.Unlock()
@@ -195,6 +196,17 @@ func (k *link) forward(near *net.TCPConn) {
 // pipe is one connection: its two halves.
 type pipe struct{ near, far *net.TCPConn }
 
+// linkBuffer is what each socket of a link takes; left to itself the kernel has it take
+// megabytes, and a client that does not read is felt by nobody for as long.
+const linkBuffer = 128 << 10
+
+func (p *pipe) narrow() {
+	for _, conn := range []*net.TCPConn{p.near, p.far} {
+		_ = conn.SetReadBuffer(linkBuffer)  // fails where the connection has,
+		_ = conn.SetWriteBuffer(linkBuffer) // which is noticed next
+	}
+}
+
 func (p *pipe) reset() {
 	_ = p.near.SetLinger(0)
 	_ = p.far.SetLinger(0)
@@ -210,7 +222,7 @@ type piece struct {
 
 // piecesUnderWay bounds what a delayed direction holds, with copyBuffer each.
 const (
-	piecesUnderWay = 64
+	piecesUnderWay = 16
 	copyBuffer     = 8 << 10
 )
 

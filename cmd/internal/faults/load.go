@@ -58,7 +58,7 @@ func (r *run) notePublishing(err error) {
 // A burst: so many events of so many bytes to each of its subjects.
 const (
 	burstEvents = 60
-	burstSize   = 4 << 10
+	burstSize   = 12 << 10
 )
 
 func (r *run) publishBurst(ctx context.Context) {
