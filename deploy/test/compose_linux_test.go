@@ -150,9 +150,9 @@ func (n *network) makeImages(hosts string) {
 	n.t.Helper()
 	gateway := makeImage(n.t)
 	server := filepath.Join(n.t.TempDir(), "nats-server")
-	cmd := exec.Command("go", "build", "-o", server, "github.com/nats-io/nats-server/v2")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", server, "github.com/nats-io/nats-server/v2")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the gateway is: what they share is compiled once
 	if out, err := cmd.CombinedOutput(); err != nil {
 		n.t.Fatalf("build nats-server: %v\n%s", err, out)
 	}
