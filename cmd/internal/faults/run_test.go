@@ -46,10 +46,16 @@ func TestSoak(t *testing.T) {
 	if report.Visits == 0 {
 		t.Error("nobody came and went")
 	}
-	for _, trend := range report.Trends {
-		if trend.Median <= 0 {
-			t.Errorf("%+v", trend)
+	if len(report.Samples) == 0 {
+		t.Error("there are no samples")
+	}
+	for _, s := range report.Samples {
+		if s.Memory <= 0 || s.Goroutines <= 0 || s.Files <= 0 || s.RingFile <= 0 {
+			t.Errorf("a sample is %+v", s)
 		}
+	}
+	if err := report.Flat(); err == nil {
+		t.Error("it is judged all the same")
 	}
 }
 

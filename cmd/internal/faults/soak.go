@@ -16,9 +16,18 @@ const visitors = 100
 // spent at them.
 var soakFlags = []string{"--ring-max-events", "4000", "--stream-max-events", "40000"}
 
-// settled is the part of a soak before which nothing is judged: the limits are reached
-// within it, and the programs have warmed up.
-const settled = 0.25
+// A soak is judged when a part of it is over, for programs to warm up, and not before so
+// many events: rings are full then, and the newest events that a gateway keeps in memory
+// (8,192 at most). That is seen: memory rises until then, and stands.
+const (
+	settled       = 0.25
+	settledEvents = 10_000
+)
+
+// judgedFrom returns when.
+func (o Options) judgedFrom() time.Duration {
+	return max(time.Duration(settled*float64(o.Duration)), time.Duration(settledEvents/o.Rate*float64(time.Second)))
+}
 
 // SoakReport is what came of a soak.
 type SoakReport struct {
@@ -39,7 +48,7 @@ func Soak(ctx context.Context, opt Options, every time.Duration) (*SoakReport, e
 	opt.Visitors, opt.Stay, opt.Away = visitors, 20*time.Second, 2*time.Second
 	opt.GatewayFlags = append(soakFlags[:len(soakFlags):len(soakFlags)], opt.GatewayFlags...)
 	r := &run{opt: opt, ledger: newLedger(), tally: newTally(), gate: newGate()}
-	report := &SoakReport{Report: newReport(opt, time.Now())}
+	report := &SoakReport{Report: newReport(opt, time.Now()), Judged: opt.judgedFrom()}
 	var err error
 	if r.rig, err = newRig(ctx, opt); err != nil {
 		return nil, fmt.Errorf("start the rig: %w", err)
@@ -83,7 +92,6 @@ func (r *run) watch(ctx context.Context, report *SoakReport, every time.Duration
 			return ctx.Err()
 		}
 	}
-	report.Judged = time.Duration(settled * float64(r.opt.Duration))
 	return nil
 }
 
@@ -96,9 +104,21 @@ func (p *SoakReport) judge() {
 	}
 }
 
-// Flat returns an error that says what grew, or what was violated; nil where nothing
-// was.
+// leastJudged is how many samples of each gateway say something.
+const leastJudged = 12
+
+// Flat returns an error that says what grew, or what was violated, or that it was too
+// short to say; nil where nothing was.
 func (p *SoakReport) Flat() error {
+	judged := 0
+	for _, s := range p.Samples {
+		if s.At >= p.Judged {
+			judged++
+		}
+	}
+	if judged < leastJudged*nodes {
+		return errors.Join(fmt.Errorf("too short to say what grows: it is judged from %s on", p.Judged.Round(time.Second)), p.Faultless())
+	}
 	var grown []string
 	for _, t := range p.Trends {
 		if t.Grows() {

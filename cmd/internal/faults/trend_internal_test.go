@@ -79,6 +79,10 @@ func TestSoakReport(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "goroutines of gateway-1") {
 		t.Errorf("judged %v", err)
 	}
+	short := &SoakReport{Report: p.Report, Samples: p.Samples, Judged: time.Hour}
+	if err := short.Flat(); err == nil || !strings.Contains(err.Error(), "too short") {
+		t.Errorf("of one that was too short: %v", err)
+	}
 	if page := p.Page(); !strings.Contains(page, "| 1 | goroutines |") || !strings.Contains(page, "**grows**") {
 		t.Errorf("the page is %s", page)
 	}
