@@ -13,8 +13,9 @@ var (
 	// ErrCorrupt: what is on disk is not what was written. The log has to be
 	// reset and filled again.
 	ErrCorrupt = errors.New("log is corrupt")
-	// ErrUnavailable: the history cannot be asked now (NATS is away). Try later.
-	ErrUnavailable = errors.New("history is unavailable")
+	// ErrUnavailable: the stream cannot be asked or written to now (NATS is away). Try
+	// later.
+	ErrUnavailable = errors.New("the stream cannot be reached now")
 	// ErrTooMany: the answer would be larger than its bound.
 	ErrTooMany = errors.New("too many subjects")
 )
