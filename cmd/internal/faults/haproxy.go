@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -42,15 +43,22 @@ func (r *rig) startHAProxy(ctx context.Context) error {
 	return nil
 }
 
+// serverLine is the one of the gateway in the file, with how it is checked.
+var serverLine = regexp.MustCompile(`(?m)^ *server a 127\.0\.0\.1:8080 (.*)\n`)
+
 func (r *rig) haproxyConfig() (string, error) {
 	content, err := os.ReadFile(r.opt.HAProxyConfig)
 	if err != nil {
 		return "", err
 	}
 	text := string(content)
-	servers := make([]string, nodes)
+	server := serverLine.FindStringSubmatch(text)
+	if server == nil {
+		return "", fmt.Errorf("%s does not have a server", r.opt.HAProxyConfig)
+	}
+	servers := ""
 	for i, k := range r.backends {
-		servers[i] = fmt.Sprintf("server gateway-%d %s check", i, k.addr)
+		servers += fmt.Sprintf("    server gateway-%d %s %s\n", i, k.addr, server[1])
 	}
 	for _, edit := range []struct{ from, to string }{
 		{"    user haproxy\n    group haproxy\n", ""}, // which only root can become
@@ -59,7 +67,7 @@ func (r *rig) haproxyConfig() (string, error) {
 		{"bind :443 ssl crt /etc/ringcast/tls/both.pem alpn h2,http/1.1", "bind " + r.frontend},
 		{"timeout client 60s", "timeout client " + quietTimeout},
 		{"timeout server 60s", "timeout server " + quietTimeout},
-		{"server a 127.0.0.1:8080 check", strings.Join(servers, " inter 2s fall 3 rise 1\n    ")},
+		{server[0], servers},
 	} {
 		if !strings.Contains(text, edit.from) {
 			return "", fmt.Errorf("%s does not have %q", r.opt.HAProxyConfig, edit.from)
