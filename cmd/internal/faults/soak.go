@@ -14,7 +14,7 @@ const visitors = 100
 
 // soakFlags have rings and stream reach their limits early, so that all of the rest is
 // spent at them.
-var soakFlags = []string{"--ring-max-events", "4000", "--stream-max-events", "40000"}
+var soakFlags = []string{"--ring-max-events", "4000", "--stream-max-events", "8000"}
 
 // A soak is judged when a part of it is over, for programs to warm up, and not before so
 // many events: rings are full then, and the newest events that a gateway keeps in memory

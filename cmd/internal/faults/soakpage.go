@@ -14,7 +14,7 @@ func (p *SoakReport) Page() string {
 
 Written by `+"`make soak`"+`. The parts of the [fault harness](REPORT.md), without faults: %d clients of five libraries stay
 subscribed, %d more come and go every few seconds and resume after their last event, %.0f events a second are published.
-Rings hold 4,000 events and the stream 40,000, so that both are at their limits before anything is judged: after %s.
+Rings hold 4,000 events and the stream 8,000, so that both are at their limits before anything is judged: after %s.
 
 | | |
 | --- | --- |
