@@ -33,5 +33,7 @@
 // Links need no privileges. A disk that is full takes root, for a file system of its
 // own; without, that kind is left out.
 //
+// It runs on Linux only, as `ringcast bench` does.
+//
 // Concurrency: [Run] and [Soak] each use the whole machine; one at a time.
 package faults

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command suite runs the fault harness for `make faults`: it makes the faults that a
 // seed says, and writes what came of it as a page and as JSON. With -soak it is that of
 // `make soak`.
