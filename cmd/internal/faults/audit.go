@@ -15,17 +15,20 @@ import (
 // does not hold was lost by NATS, and no client can have got it but those that were
 // faster. An event that the stream has twice was stored twice.
 func (r *run) auditStream(ctx context.Context, report *Report) error {
-	stored, err := r.readStream(ctx)
+	stored, first, err := r.readStream(ctx)
 	if err != nil {
 		return fmt.Errorf("read the stream: %w", err)
 	}
 	report.Stored = uint64(len(stored))
-	purged := r.ledger.purgedUpTo()
+	gone := r.ledger.purgedUpTo()
+	if r.retained { // what the stream's limits have taken is no loss
+		gone = max(gone, first-1)
+	}
 	for _, s := range append(burstNames(), r.subjects...) {
 		newest, _ := r.ledger.newest(s)
 		for n := uint64(1); n <= newest; n++ {
 			f, _ := r.ledger.fate(s, n)
-			if f.gaveUp || f.seq <= purged || stored[f.seq] == (storedEvent{s, n}) {
+			if f.gaveUp || f.seq <= gone || stored[f.seq] == (storedEvent{s, n}) {
 				continue
 			}
 			r.violated(violation{Kind: unstored, At: time.Now(), Detail: fmt.Sprintf("%s %d was acknowledged as %d, where the stream has %v", s, n, f.seq, stored[f.seq])})
@@ -47,8 +50,9 @@ type storedEvent struct {
 	counter uint64
 }
 
-// readStream returns what the stream holds of what was published.
-func (r *run) readStream(ctx context.Context) (map[uint64]storedEvent, error) {
+// readStream returns what the stream holds of what was published, and its first
+// sequence.
+func (r *run) readStream(ctx context.Context) (stored map[uint64]storedEvent, first uint64, err error) {
 	var consumer jetstream.Consumer
 	var last uint64
 	if err := ask(ctx, "make a consumer", func(ctx context.Context) error {
@@ -56,23 +60,23 @@ func (r *run) readStream(ctx context.Context) (map[uint64]storedEvent, error) {
 		if err != nil {
 			return err
 		}
-		last = stream.CachedInfo().State.LastSeq
+		first, last = stream.CachedInfo().State.FirstSeq, stream.CachedInfo().State.LastSeq
 		consumer, err = stream.CreateConsumer(ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true})
 		return err
 	}); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	stored := map[uint64]storedEvent{}
+	stored = map[uint64]storedEvent{}
 	for at := uint64(0); at < last; {
 		batch, err := consumer.Fetch(1000, jetstream.FetchMaxWait(5*time.Second))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		n := 0
 		for msg := range batch.Messages() {
 			meta, err := msg.Metadata()
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			n++
 			at = meta.Sequence.Stream
@@ -81,11 +85,11 @@ func (r *run) readStream(ctx context.Context) (map[uint64]storedEvent, error) {
 			}
 		}
 		if err := errors.Join(batch.Error(), ctx.Err()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if n == 0 {
-			return stored, nil // purged up to its end
+			return stored, first, nil // purged up to its end
 		}
 	}
-	return stored, nil
+	return stored, first, nil
 }

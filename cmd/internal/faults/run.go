@@ -32,6 +32,7 @@ type run struct {
 	gate     *gate
 	subjects []string  // published to steadily
 	begin    broker.ID // before all that is published
+	retained bool      // the stream reaches its limits
 	clients  []*client
 	visitors []*client // come and go
 	node     *nodeProcess

@@ -49,7 +49,7 @@ func Soak(ctx context.Context, opt Options, every time.Duration) (*SoakReport, e
 	opt.Faults, opt.SmallDisk, opt.Stepped = 0, false, ""
 	opt.Visitors, opt.Stay, opt.Away = visitors, 20*time.Second, 2*time.Second
 	opt.GatewayFlags = append(soakFlags[:len(soakFlags):len(soakFlags)], opt.GatewayFlags...)
-	r := &run{opt: opt, ledger: newLedger(), tally: newTally(), gate: newGate()}
+	r := &run{opt: opt, ledger: newLedger(), tally: newTally(), gate: newGate(), retained: true}
 	report := &SoakReport{Report: newReport(opt, time.Now()), Judged: opt.judgedFrom()}
 	var err error
 	if r.rig, err = newRig(ctx, opt); err != nil {
