@@ -15,9 +15,15 @@ import (
 // does not hold was lost by NATS, and no client can have got it but those that were
 // faster. An event that the stream has twice was stored twice.
 func (r *run) auditStream(ctx context.Context, report *Report) error {
-	stored, first, err := r.readStream(ctx)
-	if err != nil {
-		return fmt.Errorf("read the stream: %w", err)
+	var stored map[uint64]storedEvent
+	var first uint64
+	var failed error
+	// A leader may still change, and take the consumer with it.
+	if err := poll(ctx, requestPeriod, func() bool {
+		stored, first, failed = r.readStream(ctx)
+		return failed == nil
+	}); err != nil {
+		return fmt.Errorf("read the stream: %w", errors.Join(failed, err))
 	}
 	report.Stored = uint64(len(stored))
 	gone := r.ledger.purgedUpTo()
