@@ -123,17 +123,28 @@ func ensure(t testing.TB, c *jetstream.Client, change ...func(*jetstream.StreamC
 	})
 }
 
-// makeStream makes the stream without Ringcast's safeguards.
+// makeStream makes the stream without Ringcast's safeguards. A server that still
+// moves the files of a stream of that name out of the way, which it deleted a
+// moment ago, says "error creating store for stream" and is asked again.
 func makeStream(t testing.TB, js natsjs.JetStream, change ...func(*natsjs.StreamConfig)) natsjs.Stream {
 	t.Helper()
 	cfg := natsjs.StreamConfig{Name: streamName, Subjects: []string{"events.>"}, AllowDirect: true}
 	for _, f := range change {
 		f(&cfg)
 	}
-	stream, err := js.CreateStream(testContext(t), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	const storeFailed = natsjs.ErrorCode(10049)
+	var stream natsjs.Stream
+	awaitThat(t, "the stream", func() bool {
+		var err error
+		stream, err = js.CreateStream(testContext(t), cfg)
+		if refused := (*natsjs.APIError)(nil); errors.As(err, &refused) && refused.ErrorCode == storeFailed {
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
 	return stream
 }
 
