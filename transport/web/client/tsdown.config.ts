@@ -3,6 +3,7 @@ import { defineConfig } from "tsdown";
 export default defineConfig({
 	entry: [
 		"src/index.ts",
+		"src/ask.ts",
 		"src/tickets.ts",
 		"src/react.ts",
 		"src/shared.ts",

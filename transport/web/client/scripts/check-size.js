@@ -10,6 +10,7 @@ import { build } from "tsdown";
  */
 const LIMITS = {
 	index: 6_000,
+	ask: 7_500,
 	tickets: 3_000,
 	react: 9_000,
 	shared: 9_500,
