@@ -5,13 +5,14 @@ import "testing"
 // A client that leaves has left the gateway, too: at once or, through a proxy that only
 // then notices, when a heartbeat cannot be passed on.
 func TestClient_Leaves(t *testing.T) {
+	t.Parallel()
 	quiet, beating := startGateway(t, "--heartbeat", never), startGateway(t, "--heartbeat", "1s")
 	for _, w := range ways() {
 		g := quiet
 		if w.needsHeartbeat {
 			g = beating
 		}
-		_, address := w.start(t, g.address)
+		_, address := w.start(t, []string{g.address})
 		for _, protocol := range protocols {
 			t.Run(w.String()+"/"+protocol, func(t *testing.T) {
 				leaves(t, g, newClient(t, address, protocol, "127.0.0.1"))
@@ -36,9 +37,10 @@ func leaves(t *testing.T, g *gateway, c *client) {
 
 // All tabs of a browser have one HTTP/2 connection, with a stream each.
 func TestClient_ManyStreams(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	g := startGateway(t, "--max-streams", "1000")
-	for _, r := range routes(t, g.address, asItIs) {
+	for _, r := range routes(t, []string{g.address}, asItIs) {
 		if r.protocol != "HTTP/2.0" {
 			continue
 		}

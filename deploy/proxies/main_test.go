@@ -1,6 +1,7 @@
 package proxies_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,6 +29,11 @@ func runAll(m *testing.M) int {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "RINGCAST_") {
 			os.Unsetenv(name)
 		}
+	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // gateways would take a second to end
+	if err := flag.Set("test.parallel", "8"); err != nil {        // they wait, most of the time
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	dir, err := os.MkdirTemp("", "ringcast-proxies-")
 	if err != nil {

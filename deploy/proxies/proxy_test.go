@@ -1,10 +1,12 @@
 package proxies_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,10 +28,17 @@ type proxy struct {
 	edits func(place) []edit
 	// command runs it in the foreground.
 	command func(place) *exec.Cmd
+	// gateways puts these in the place of the one that the file has.
+	gateways func(file string, addresses []string) string
 	// quiet shortens the time that a stream may be quiet to 3 s; nil where there is none.
 	quiet []edit
 	// away has it not wait for a gateway that is not there; nil where it does not anyway.
 	away []edit
+	// patient has it wait for as long as a test may take; nil where it does not.
+	patient []edit
+	// down is what it writes of a gateway that it has found to be down, by its number; empty
+	// where it does not look.
+	down string
 	// leave is the signal at which it lets requests end, and grace shortens the time that it
 	// lets them.
 	leave syscall.Signal
@@ -39,6 +48,12 @@ type proxy struct {
 	// endsCleanly reports that a version of it makes a clean end of a cut, towards a client
 	// of that protocol.
 	endsCleanly func(protocol string) bool
+	// refuses reports that to a client of that protocol it says nothing of a gateway which is
+	// gone before it has answered, but that the stream was refused; nil where it never does.
+	refuses func(protocol string) bool
+	// losesBody reports that a version of it does not try a request with a body again at the
+	// next gateway.
+	losesBody bool
 	// needsHeartbeat reports that it notices only when it writes that a client has left.
 	needsHeartbeat bool
 }
@@ -48,9 +63,9 @@ type edit struct{ from, to string }
 
 // place is where a proxy stands in a test.
 type place struct {
-	dir     string // for what it writes, its configuration and the certificate
-	port    string // at which it listens
-	gateway string // the address of its gateway
+	dir      string   // for what it writes, its configuration and the certificate
+	port     string   // at which it listens
+	gateways []string // their addresses
 }
 
 func (p place) config(name string) string { return filepath.Join(p.dir, name) }
@@ -66,7 +81,6 @@ func nginx() proxy {
 			}
 			return []edit{
 				{"listen 443 ", "listen " + hostAddress + ":" + p.port + " "},
-				{"127.0.0.1:8080", p.gateway},
 				{"/etc/ringcast/tls", p.dir},
 				{"/run/nginx.pid", p.dir + "/nginx.pid"},
 				{"/var/log/nginx", p.dir},
@@ -76,6 +90,7 @@ func nginx() proxy {
 		command: func(p place) *exec.Cmd {
 			return exec.Command(installed("nginx"), "-c", p.config("nginx.conf"), "-e", "stderr", "-g", "daemon off;")
 		},
+		gateways:    lineForEach,
 		quiet:       []edit{{"proxy_read_timeout 60s", "proxy_read_timeout 3s"}},
 		leave:       syscall.SIGQUIT,
 		grace:       edit{"worker_shutdown_timeout 10s", "worker_shutdown_timeout 1s"},
@@ -90,7 +105,6 @@ func haproxy() proxy {
 		edits: func(p place) []edit {
 			edits := []edit{
 				{"bind :443", "bind " + hostAddress + ":" + p.port},
-				{"127.0.0.1:8080", p.gateway},
 				{"/etc/ringcast/tls", p.dir},
 				{"maxconn 20000", "maxconn 1000"}, // more than may be open here, it does not start with
 			}
@@ -102,12 +116,16 @@ func haproxy() proxy {
 		command: func(p place) *exec.Cmd {
 			return exec.Command(installed("haproxy"), "-db", "-f", p.config("haproxy.cfg"))
 		},
+		gateways:       lineForEach,
 		quiet:          []edit{{"timeout client 60s", "timeout client 3s"}, {"timeout server 60s", "timeout server 3s"}},
 		away:           []edit{{"retries 10", "retries 0"}},
+		patient:        []edit{{"retries 10", "retries 60"}},
+		down:           "Server ringcast/a%d is DOWN",
 		leave:          syscall.SIGUSR1,
 		grace:          edit{"hard-stop-after 10s", "hard-stop-after 1s"},
-		h2c:            edit{" check inter", " proto h2 check inter"},
+		h2c:            edit{" 127.0.0.1:8080", " 127.0.0.1:8080 proto h2"},
 		needsHeartbeat: true,
+		refuses:        func(protocol string) bool { return protocol == "HTTP/2.0" },
 		// Seen with 2.6.
 		endsCleanly: func(protocol string) bool { return protocol == "HTTP/2.0" },
 	}
@@ -121,7 +139,6 @@ func caddy() proxy {
 			options := "admin off\nauto_https disable_redirects\ndefault_bind " + hostAddress + "\nhttps_port " + p.port + "\n"
 			return []edit{
 				{"grace_period", options + "grace_period"},
-				{"127.0.0.1:8080", p.gateway},
 				{"/etc/ringcast/tls", p.dir},
 			}
 		},
@@ -130,13 +147,43 @@ func caddy() proxy {
 			cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
 			return cmd
 		},
+		gateways: func(file string, addresses []string) string {
+			return upstream.ReplaceAllStringFunc(file, func(one string) string {
+				scheme, _, _ := strings.Cut(one, gatewayAddress)
+				return scheme + strings.Join(addresses, " "+scheme) + " {"
+			})
+		},
 		away:  []edit{{"lb_try_duration 30s", "lb_try_duration 0s"}},
 		leave: syscall.SIGTERM,
 		grace: edit{"grace_period 10s", "grace_period 1s"},
 		h2c:   edit{"reverse_proxy ", "reverse_proxy h2c://"},
+		// Up to 2.11.1, https://github.com/caddyserver/caddy/issues/7546
+		losesBody: true,
 		// Before 2.7.6, https://github.com/caddyserver/caddy/issues/5951
 		endsCleanly: func(string) bool { return true },
 	}
+}
+
+// gatewayAddress is the one in the files.
+const gatewayAddress = "127.0.0.1:8080"
+
+// upstream is it where Caddy is told of it, with how to speak to it.
+var upstream = regexp.MustCompile(`(?m)(?:h2c://)?` + regexp.QuoteMeta(gatewayAddress) + " {$")
+
+// lineForEach has the lines of the one gateway, which HAProxy calls a, for each of these.
+func lineForEach(file string, addresses []string) string {
+	var b strings.Builder
+	for line := range strings.Lines(file) {
+		if !strings.Contains(line, gatewayAddress) {
+			b.WriteString(line)
+			continue
+		}
+		for i, address := range addresses {
+			one := strings.Replace(line, "server a", fmt.Sprintf("server a%d", i), 1)
+			b.WriteString(strings.Replace(one, gatewayAddress, address, 1))
+		}
+	}
+	return b.String()
 }
 
 // way is a way from a client to a gateway.
@@ -164,15 +211,15 @@ func (w way) String() string {
 	return w.name
 }
 
-// start starts the proxy in front of a gateway and returns it and its address. A free port
+// start starts the proxy in front of gateways and returns it and its address. A free port
 // may be taken by the time that the proxy listens at it: then it gets another.
-func (w way) start(t *testing.T, gateway string, edits ...edit) (*process, string) {
+func (w way) start(t *testing.T, gateways []string, edits ...edit) (*process, string) {
 	t.Helper()
 	if w.h2c {
 		edits = append([]edit{w.proxy.h2c}, edits...)
 	}
 	for range 5 {
-		at := place{dir: t.TempDir(), port: freePort(t), gateway: gateway}
+		at := place{dir: t.TempDir(), port: freePort(t), gateways: gateways}
 		identity().write(t, at.dir)
 		w.configure(t, at, edits)
 		p := run(t, w.command(at))
@@ -200,6 +247,7 @@ func (w way) configure(t *testing.T, at place, edits []edit) {
 		}
 		text = strings.ReplaceAll(text, e.from, e.to)
 	}
+	text = w.gateways(text, at.gateways)
 	if err := os.WriteFile(at.config(w.file), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ var command = regexp.MustCompile("(?m)^ringcast serve (?:.*\\\\\n)*.*$")
 // What README.md says about production starts as it stands there. Its files are these
 // here, and its addresses free ones.
 func TestRecipes(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ func wantProblem(t *testing.T, res *http.Response, status int) {
 
 // Who has no token is told so in the gateway's words.
 func TestRefusal_Unauthorized(t *testing.T) {
+	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(strings.Repeat("s", 32)), 0o600); err != nil {
 		t.Fatal(err)
@@ -48,6 +49,7 @@ func TestRefusal_Unauthorized(t *testing.T) {
 
 // Clients of one proxy count by addresses of their own, which they cannot choose.
 func TestRefusal_Address(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, "--anonymous", "subscribe >", "--trusted-proxies", "127.0.0.1/32", "--max-streams-per-address", "1")
 	each(t, g.address, asItIs, func(t *testing.T, r route) {
 		from := func(host int) *client { return r.client(t, fmt.Sprintf("127.0.%d.%d", r.number+1, host)) }
@@ -68,6 +70,7 @@ func TestRefusal_Address(t *testing.T) {
 // What is long but allowed passes, and what is too long is refused by the one or the other,
 // who both go on.
 func TestRefusal_TooLarge(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, "--publish-max-bytes", "100KiB")
 	each(t, g.address, asItIs, func(t *testing.T, r route) {
 		c := r.client(t, "127.0.0.1")
@@ -104,6 +107,7 @@ func TestRefusal_TooLarge(t *testing.T) {
 // A page of the gateway's own origin may publish, which takes that the proxy passes the
 // host on; a page of another may not.
 func TestRefusal_Origin(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t)
 	each(t, g.address, asItIs, func(t *testing.T, r route) {
 		c := r.client(t, "127.0.0.1")
@@ -114,27 +118,5 @@ func TestRefusal_Origin(t *testing.T) {
 			t.Errorf("from its own page: %s", own.Status)
 		}
 		wantProblem(t, publish("https://elsewhere.example"), http.StatusForbidden)
-	})
-}
-
-// Without a gateway a browser's EventSource gets what has it come back; any other client
-// gets an error.
-func TestRefusal_Away(t *testing.T) {
-	const nobody = "127.0.0.1:1"
-	each(t, nobody, impatient, func(t *testing.T, r route) {
-		c := r.client(t, "127.0.0.1")
-		s := c.follow(t, "subject=events.x")
-		if rest, err := s.end(); rest != "retry: 2000\n" || err != nil {
-			t.Errorf("an EventSource reads %q, %v", rest, err)
-		}
-		for _, other := range []*http.Response{
-			c.do(t, http.MethodGet, "/v1/stream?subject=events.x", "", "Accept", "text/event-stream"),
-			c.do(t, http.MethodPost, "/v1/publish/events.x", "x", "Cache-Control", "no-cache"),
-			c.do(t, http.MethodGet, "/v1/status", "", "Cache-Control", "no-cache"),
-		} {
-			if other.StatusCode != http.StatusBadGateway && other.StatusCode != http.StatusServiceUnavailable {
-				t.Errorf("another gets %s", other.Status)
-			}
-		}
 	})
 }

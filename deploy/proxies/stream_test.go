@@ -29,12 +29,12 @@ func (r route) client(t *testing.T, from string) *client {
 	return newClient(t, r.address, r.protocol, from)
 }
 
-// routes starts all proxies in front of the gateway at that address.
-func routes(t *testing.T, gateway string, edits func(proxy) []edit) []route {
+// routes starts all proxies in front of the gateways at these addresses.
+func routes(t *testing.T, gateways []string, edits func(proxy) []edit) []route {
 	t.Helper()
 	var all []route
 	for _, w := range ways() {
-		running, address := w.start(t, gateway, edits(w.proxy)...)
+		running, address := w.start(t, gateways, edits(w.proxy)...)
 		for _, protocol := range protocols {
 			all = append(all, route{way: w, running: running, address: address, protocol: protocol, number: len(all)})
 		}
@@ -45,7 +45,7 @@ func routes(t *testing.T, gateway string, edits func(proxy) []edit) []route {
 // each runs a test for each route.
 func each(t *testing.T, gateway string, edits func(proxy) []edit, test func(t *testing.T, r route)) {
 	t.Helper()
-	for _, r := range routes(t, gateway, edits) {
+	for _, r := range routes(t, []string{gateway}, edits) {
 		t.Run(r.String(), func(t *testing.T) { test(t, r) })
 	}
 }
@@ -66,6 +66,7 @@ const never = "10m"
 // itself. So it is for a client that would take it compressed, and for one that asks by
 // POST; and the end of a subject is one, after which there is nothing.
 func TestStream(t *testing.T) {
+	t.Parallel()
 	for _, compression := range []string{"false", "true"} {
 		t.Run("compression="+compression, func(t *testing.T) {
 			g := startGateway(t, "--heartbeat", never, "--compression="+compression)
@@ -110,6 +111,7 @@ func TestStream(t *testing.T) {
 
 // A heartbeat that comes more often than a proxy's read time-out keeps a stream.
 func TestStream_Quiet(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, "--heartbeat", "1s")
 	each(t, g.address, quietFor3s, func(t *testing.T, r route) {
 		t.Parallel()
@@ -124,8 +126,9 @@ func TestStream_Quiet(t *testing.T) {
 
 // Without a heartbeat the proxy ends the stream. Caddy alone would wait for ever.
 func TestStream_TooQuiet(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, "--heartbeat", never)
-	for _, r := range routes(t, g.address, quietFor3s) {
+	for _, r := range routes(t, []string{g.address}, quietFor3s) {
 		if r.quiet == nil {
 			continue
 		}
@@ -151,11 +154,12 @@ func (r route) checkCut(t *testing.T, rest string, err error) {
 // A gateway that is killed or shut down cuts its streams. Their clients come back, while
 // it is away or when it is there again, and miss nothing.
 func TestStream_Restart(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			g := startGateway(t, "--retry", "1s")
 			var followers []*follower
-			for _, r := range routes(t, g.address, asItIs) {
+			for _, r := range routes(t, []string{g.address}, asItIs) {
 				c := r.client(t, "127.0.0.1")
 				followers = append(followers, &follower{route: r, client: c, stream: c.follow(t, "subject=events.x")})
 			}
@@ -222,11 +226,12 @@ func (f *follower) comeBack(data string) error {
 // A proxy that is stopped, as one that is reloaded, does not wait for the end of its
 // streams: their clients would stay with what it was configured as before.
 func TestProxy_Stop(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t)
 	for _, w := range ways() {
 		t.Run(w.String(), func(t *testing.T) {
 			t.Parallel()
-			running, address := w.start(t, g.address, w.grace)
+			running, address := w.start(t, []string{g.address}, w.grace)
 			var streams []*stream
 			for _, protocol := range protocols {
 				s := newClient(t, address, protocol, "127.0.0.1").follow(t, "subject=events.x")

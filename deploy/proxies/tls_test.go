@@ -20,6 +20,7 @@ func startTLS(t *testing.T) (g *gateway, ca string) {
 
 // By TLS 1.2 and 1.3, and by nothing older, whatever the client would take.
 func TestTLS_Versions(t *testing.T) {
+	t.Parallel()
 	g, ca := startTLS(t)
 	for version, want := range map[string]string{
 		"-tls1_3": "New, TLSv1.3,",
@@ -40,6 +41,7 @@ func TestTLS_Versions(t *testing.T) {
 
 // curl reads a stream over HTTP/1.1 and HTTP/2, with TLS and without.
 func TestTLS_Curl(t *testing.T) {
+	t.Parallel()
 	secure, ca := startTLS(t)
 	plain := startGateway(t)
 	for _, tc := range []struct {

@@ -45,8 +45,8 @@ func (r *rig) startHAProxy(ctx context.Context) error {
 	return nil
 }
 
-// serverLine is the one of the gateway in the file, with how it is checked.
-var serverLine = regexp.MustCompile(`(?m)^ *server a 127\.0\.0\.1:8080 (.*)\n`)
+// serverLine is one of those that the file has for a gateway, with how it is checked.
+var serverLine = regexp.MustCompile(`(?m)^ *server a(\S*) 127\.0\.0\.1:8080 (.*)\n`)
 
 func (r *rig) haproxyConfig() (string, error) {
 	content, err := os.ReadFile(r.opt.HAProxyConfig)
@@ -54,14 +54,17 @@ func (r *rig) haproxyConfig() (string, error) {
 		return "", err
 	}
 	text := string(content)
-	server := serverLine.FindStringSubmatch(text)
-	if server == nil {
+	if !serverLine.MatchString(text) {
 		return "", fmt.Errorf("%s does not have a server", r.opt.HAProxyConfig)
 	}
-	servers := ""
-	for i, k := range r.backends {
-		servers += fmt.Sprintf("    server gateway-%d %s %s\n", i, k.addr, server[1])
-	}
+	text = serverLine.ReplaceAllStringFunc(text, func(line string) string {
+		server := serverLine.FindStringSubmatch(line)
+		lines := ""
+		for i, k := range r.backends {
+			lines += fmt.Sprintf("    server gateway-%d%s %s %s\n", i, server[1], k.addr, server[2])
+		}
+		return lines
+	})
 	for _, edit := range []struct{ from, to string }{
 		{"    user haproxy\n    group haproxy\n", ""}, // which only root can become
 		{"log /dev/log local0", "log stdout format raw local0"},
@@ -69,7 +72,6 @@ func (r *rig) haproxyConfig() (string, error) {
 		{"bind :443 ssl crt /etc/ringcast/tls/both.pem alpn h2,http/1.1", "bind " + r.frontend},
 		{"timeout client 60s", "timeout client " + quietTimeout},
 		{"timeout server 60s", "timeout server " + quietTimeout},
-		{server[0], servers},
 	} {
 		if !strings.Contains(text, edit.from) {
 			return "", fmt.Errorf("%s does not have %q", r.opt.HAProxyConfig, edit.from)
