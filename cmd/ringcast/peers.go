@@ -32,7 +32,8 @@ func (s *server) meetPeers(context.Context) (err error) {
 	return err
 }
 
-// startPeers makes this gateway known to the others.
+// startPeers makes this gateway known to the others, and has it take part in what they do
+// together.
 func (s *server) startPeers(context.Context) error {
 	var ctx context.Context
 	ctx, s.stopMeeting = context.WithCancel(context.Background()) // it ends in its turn
@@ -43,6 +44,9 @@ func (s *server) startPeers(context.Context) error {
 	})
 	if s.presence != nil {
 		s.running.Go(func() { s.presence.Run(ctx) })
+	}
+	if s.desk != nil {
+		s.running.Go(func() { s.desk.Run(ctx) })
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func TestPrometheus(t *testing.T) {
 		for title, query := range missing {
 			query = strings.NewReplacer("$__rate_interval", "1m", "$job", ".+", "$instance", ".+").Replace(query)
 			var found struct{ Result []any }
-			ask(t, api+"query?query="+url.QueryEscape(query), &found)
+			readAPI(t, api+"query?query="+url.QueryEscape(query), &found)
 			if len(found.Result) > 0 {
 				delete(missing, title)
 			}
@@ -53,7 +53,7 @@ func TestPrometheus(t *testing.T) {
 			t.Fatalf("%d rules are evaluated, want %d: %+v", loaded, want, rules)
 		}
 		loaded = 0
-		ask(t, api+"rules", &rules)
+		readAPI(t, api+"rules", &rules)
 		for _, g := range rules.Groups {
 			for _, r := range g.Rules {
 				if r.Health == "ok" {
@@ -106,8 +106,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// ask reads the data of an answer of Prometheus' API.
-func ask(t *testing.T, url string, data any) {
+// readAPI reads the data of an answer of Prometheus' API.
+func readAPI(t *testing.T, url string, data any) {
 	t.Helper()
 	code, body := get(t, url)
 	answer := struct{ Data any }{data}

@@ -23,6 +23,7 @@ import (
 	"ringcast/cmd/internal/telemetry"
 	"ringcast/replay"
 	"ringcast/transport/access"
+	"ringcast/transport/ask"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
 	"ringcast/transport/peers"
@@ -95,12 +96,13 @@ type server struct {
 	metrics  *metrics.Metrics
 	peers    *peers.Network
 	presence *presence.Tracker // nil without presence
+	desk     *ask.Desk         // nil where no questions are answered
 	gateway  *gateway.Server
 	listener net.Listener
 	admin    *http.Server // nil without admin-listen
 
 	stopCertificate context.CancelFunc // nil without TLS
-	stopMeeting     context.CancelFunc // of peers and presence
+	stopMeeting     context.CancelFunc // of peers, presence and questions
 
 	// running counts the goroutines of the reader, the gateway, the admin listener and
 	// the peers; one that ends by itself says why in failed, which has room for all.
@@ -125,6 +127,7 @@ func start(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*server, 
 		s.startReader,
 		s.hearOfStream,
 		s.meetPeers,
+		s.openDesk,
 		s.makeGateway,
 		s.startAdmin,
 		s.startGateway,
@@ -368,6 +371,7 @@ func (s *server) makeGateway(context.Context) error {
 		Access:          s.access,
 		Peers:           s.peers,
 		Presence:        s.presence,
+		Ask:             s.desk,
 		Limits:          s.limits(),
 		TrustedProxies:  s.cfg.TrustedProxies,
 		DrainTime:       s.cfg.DrainTime,
@@ -381,7 +385,7 @@ func (s *server) makeGateway(context.Context) error {
 		Logger:          s.log,
 	})
 	s.metrics.Watch(metrics.Parts{
-		Gateway: s.gateway, Hub: s.hub, Ring: s.ring, Oldest: s.oldest, Client: s.client, Reader: s.reader, Access: s.access,
+		Gateway: s.gateway, Hub: s.hub, Ring: s.ring, Oldest: s.oldest, Client: s.client, Reader: s.reader, Access: s.access, Desk: s.desk,
 	})
 	return nil
 }

@@ -109,6 +109,12 @@ func (p *Policy) MaySubscribe(ctx context.Context, id *Identity, address string,
 	return p.callouts.ask(ctx, Question{Identity: id.Subject, Address: address, Subjects: f.Subjects()})
 }
 
+// OpenToAll reports whether everybody may subscribe to all that the filter can match,
+// without a token, and nobody else is asked.
+func (p *Policy) OpenToAll(f broker.Filter) bool {
+	return p.callouts == nil && p.anonymous.may(Subscribe, f.Subjects()...) == nil
+}
+
 func (c *callouts) ask(ctx context.Context, q Question) error {
 	question, err := json.Marshal(q)
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 // Action is what a rule or a grant is about.
 type Action string
 
-// The actions. That of an operator is granted on names of calls: status,
-// subscriptions, metrics.
+// The actions. Ask is granted on the subjects of questions, which are no subjects of
+// events; that of an operator on names of calls: status, subscriptions, metrics.
 const (
 	Subscribe Action = "subscribe"
 	Publish   Action = "publish"
+	Ask       Action = "ask"
 	Admin     Action = "admin"
 )
 
-var actions = []Action{Subscribe, Publish, Admin}
+var actions = []Action{Subscribe, Publish, Ask, Admin}
 
 // maxGrants bounds the patterns that one token can grant for one action, as those
 // of a filter are.

@@ -25,6 +25,10 @@ func (id *Identity) Anonymous() bool { return id.key == nil }
 // *DeniedError otherwise.
 func (id *Identity) MayPublish(subject string) error { return id.may(Publish, subject) }
 
+// MayAsk returns nil when asking on the literal subject is granted, and a *DeniedError
+// otherwise.
+func (id *Identity) MayAsk(subject string) error { return id.may(Ask, subject) }
+
 // MayAdmin returns nil when the operator's call of this name is granted, and a
 // *DeniedError otherwise.
 func (id *Identity) MayAdmin(call string) error { return id.may(Admin, call) }

@@ -95,7 +95,7 @@ func New(ctx context.Context, opts Options) (*Policy, error) {
 // Everybody returns a policy that lets everybody do everything.
 func Everybody() *Policy {
 	presence := broker.PresenceToken
-	all := grants{Subscribe: {">", "*." + presence, "*." + presence + ".>"}, Publish: {">"}, Admin: {">"}}
+	all := grants{Subscribe: {">", "*." + presence, "*." + presence + ".>"}, Publish: {">"}, Ask: {">"}, Admin: {">"}}
 	return &Policy{anonymous: &Identity{grants: all}}
 }
 

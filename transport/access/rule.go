@@ -28,7 +28,7 @@ type Rule struct {
 // them, also URLs ("https://example.com/roles").
 var claimName = regexp.MustCompile(`\{([A-Za-z0-9_:/.-]+)\}`)
 
-// ParseRule reads `subscribe PATTERN`, `publish PATTERN` or `admin PATTERN`.
+// ParseRule reads `subscribe PATTERN`, `publish PATTERN`, `ask PATTERN` or `admin PATTERN`.
 func ParseRule(text string) (Rule, error) {
 	action, pattern, ok := strings.Cut(strings.TrimSpace(text), " ")
 	r := Rule{action: Action(action), pattern: strings.TrimSpace(pattern)}

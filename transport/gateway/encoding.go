@@ -23,7 +23,7 @@ type encoding struct {
 
 // formats is how many formats there are. Their encodings with gzip follow those
 // without.
-const formats = 2
+const formats = 3
 
 // newEncodings returns the encodings of every format.
 func newEncodings(stream string) []*encoding {

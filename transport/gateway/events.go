@@ -5,6 +5,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ringcast/broker"
+	"ringcast/transport/access"
 	"ringcast/transport/sse"
 )
 
@@ -42,21 +44,32 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 		return c.NoContent(http.StatusNoContent)
 	}
 	s.opened.add(req)
-	s.opts.Presence.Enter(req.client.Subject, req.Filter)
+	s.enter(req.client, req.Filter)
 	s.setStreamHeaders(c.Response().Header(), sc)
 	log := s.noteOpened(c)
 	if st == nil {
-		defer s.opts.Presence.Leave(req.client.Subject, req.Filter)
+		defer s.leave(req.client, req.Filter)
 		return s.serveResponse(c, sc, s.newLease(req), log, sub, batch)
 	}
 	if err := st.takeOver(c, log, sub, batch); err != nil {
-		s.opts.Presence.Leave(req.client.Subject, req.Filter)
+		s.leave(req.client, req.Filter)
 		log.because(err.Error())
 		log.end()
 		return err
 	}
 	taken = true
 	return nil
+}
+
+// enter notes a stream with those who want to know of them, until it leaves.
+func (s *Server) enter(client *access.Identity, f broker.Filter) {
+	s.opts.Presence.Enter(client.Subject, f)
+	s.opts.Ask.Enter(f)
+}
+
+func (s *Server) leave(client *access.Identity, f broker.Filter) {
+	s.opts.Presence.Leave(client.Subject, f)
+	s.opts.Ask.Leave(f)
 }
 
 func (s *Server) setStreamHeaders(h http.Header, sc script) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"ringcast/transport/ask"
 )
 
 const anyOrigin = "*"
@@ -26,12 +28,12 @@ func (s *Server) cors() []echo.MiddlewareFunc {
 		return nil
 	}
 	config := middleware.CORSConfig{
-		AllowMethods: []string{http.MethodGet, http.MethodPost},
+		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders: []string{
 			headerLastEventID, echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderCacheControl,
-			headerEvent, headerEnd, headerIdempotency, headerRequestID, headerTraceparent,
+			headerEvent, headerEnd, headerIdempotency, headerPrefer, headerRequestID, headerTraceparent,
 		},
-		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, headerRequestID},
+		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, ask.HeaderID, headerPreferenceApplied, headerRequestID},
 		MaxAge:        600,
 	}
 	if slices.Contains(s.opts.CORSOrigins, anyOrigin) {

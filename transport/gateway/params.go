@@ -138,20 +138,15 @@ func bodyParams(c echo.Context) (streamParams, error) {
 }
 
 func decodeParams(c echo.Context, p *streamParams) error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxStreamBody))
+	body, err := readBody(c, maxStreamBody)
 	if err != nil {
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			return err
-		}
-		return echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
+		return err
 	}
 	if len(body) == 0 {
 		return nil
 	}
-	contentType := c.Request().Header.Get(echo.HeaderContentType)
-	if media, _, _ := mime.ParseMediaType(contentType); media != echo.MIMEApplicationJSON {
-		return echo.NewHTTPError(http.StatusUnsupportedMediaType,
-			fmt.Sprintf("the body has Content-Type %q: want application/json", contentType))
+	if err := wantJSON(c); err != nil {
+		return err
 	}
 	dec := json.NewDecoder(strings.NewReader(string(body)))
 	dec.DisallowUnknownFields()
@@ -160,6 +155,28 @@ func decodeParams(c echo.Context, p *streamParams) error {
 	}
 	if dec.More() {
 		return badRequest{{Field: "body", Detail: "there is more than one JSON value"}}
+	}
+	return nil
+}
+
+// readBody reads the request's body, of most bytes at the most.
+func readBody(c echo.Context, most int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, most))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
+	}
+	return body, nil
+}
+
+// wantJSON refuses a request whose body is not said to be JSON.
+func wantJSON(c echo.Context) error {
+	contentType := c.Request().Header.Get(echo.HeaderContentType)
+	if media, _, _ := mime.ParseMediaType(contentType); media != echo.MIMEApplicationJSON {
+		return echo.NewHTTPError(http.StatusUnsupportedMediaType,
+			fmt.Sprintf("the body has Content-Type %q: want application/json", contentType))
 	}
 	return nil
 }

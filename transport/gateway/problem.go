@@ -15,6 +15,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/access"
+	"ringcast/transport/ask"
 )
 
 // problem is the body of every refusal (RFC 9457).
@@ -27,6 +28,8 @@ type problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Instance names this one refusal: what was reported by a user is found in the log.
 	Instance string `json:"instance,omitempty"`
+	// Reason says in a word why a question has no answer (see package ask).
+	Reason ask.Reason `json:"reason,omitempty"`
 	// Errors names what was wrong with the request, a parameter each.
 	Errors []fieldError `json:"errors,omitempty"`
 }
@@ -76,6 +79,9 @@ var statuses = []struct {
 	{access.ErrToken, http.StatusUnauthorized, 0},
 	{access.ErrCallout, http.StatusServiceUnavailable, retryAfter},
 	{access.ErrNoKeys, http.StatusServiceUnavailable, retryAfter},
+	{ask.ErrUnknown, http.StatusNotFound, 0},
+	{ask.ErrOtherQuestion, http.StatusUnprocessableEntity, 0},
+	{ask.ErrInterrupted, http.StatusServiceUnavailable, retryAfter},
 	{broker.ErrTooMany, http.StatusBadRequest, 0},
 	{broker.ErrTooLarge, http.StatusRequestEntityTooLarge, 0},
 	{broker.ErrNoStream, http.StatusServiceUnavailable, retryAfter},
@@ -95,6 +101,7 @@ func problemOf(err error) (p problem, retry time.Duration) {
 		denied   *access.DeniedError
 		limit    *limitError
 		refused  *access.RefusedError
+		failure  *ask.Failure
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -109,6 +116,11 @@ func problemOf(err error) (p problem, retry time.Duration) {
 		}
 	case errors.As(err, &refused):
 		p.Status, p.Detail = http.StatusForbidden, refused.Error()
+	case errors.As(err, &failure):
+		p.Status, p.Detail, p.Reason = failure.Status, failure.Detail, failure.Reason
+		if failure.Reason == ask.NoWorker {
+			retry = retryAfter
+		}
 	case errors.As(err, &limit):
 		p.Status, p.Detail, retry = limit.status, limit.detail, limit.after
 	case errors.As(err, &echoErr):
@@ -137,6 +149,11 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 	if c.Request().Context().Err() != nil {
 		return // nobody is there to read an answer
+	}
+	if failure := (*ask.Failure)(nil); errors.As(err, &failure) && failure.Reply != nil {
+		c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+		_ = c.JSONBlob(failure.Status, failure.Reply) // fails only with the connection
+		return
 	}
 	p, retry := problemOf(err)
 	if p.Status == http.StatusInternalServerError {

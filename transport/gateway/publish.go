@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -96,17 +94,18 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 		return broker.Publication{}, err
 	}
 
-	if c.Request().ContentLength > s.opts.PublishMaxBytes { // no need to wait for it
-		return broker.Publication{}, &http.MaxBytesError{Limit: s.opts.PublishMaxBytes}
-	}
-	body := http.MaxBytesReader(c.Response(), c.Request().Body, s.opts.PublishMaxBytes)
-	if p.Data, err = io.ReadAll(body); err != nil {
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			return broker.Publication{}, err
-		}
-		return broker.Publication{}, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read to its end")
+	if p.Data, err = s.readPayload(c); err != nil {
+		return broker.Publication{}, err
 	}
 	return p, nil
+}
+
+// readPayload reads a body that becomes the payload of a message.
+func (s *Server) readPayload(c echo.Context) ([]byte, error) {
+	if c.Request().ContentLength > s.opts.PublishMaxBytes { // no need to wait for it
+		return nil, &http.MaxBytesError{Limit: s.opts.PublishMaxBytes}
+	}
+	return readBody(c, s.opts.PublishMaxBytes)
 }
 
 // pathParam returns a parameter of the path, decoded. Echo takes it from the path as it

@@ -21,6 +21,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/replay"
+	"ringcast/transport/ask"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
 	"ringcast/transport/peers"
@@ -48,7 +49,8 @@ type rig struct {
 	peers    *peers.Network
 	reader   *jetstream.Reader
 	server   *gateway.Server
-	addr     string // stays over a restart
+	desk     *ask.Desk // nil unless it takes questions
+	addr     string    // stays over a restart
 	url      string
 	http     *http.Client
 	nats     *nats.Conn
@@ -64,6 +66,8 @@ type rigOptions struct {
 	nats     *jetstream.Embedded
 	name     string
 	presence []string
+	// ask, unless nil, has the gateway take questions, with these options.
+	ask func(*ask.Options)
 }
 
 func newRig(t *testing.T, change ...func(*rigOptions)) *rig {
@@ -142,6 +146,7 @@ func (r *rig) startGateway() {
 	opts := r.opts.gateway
 	opts.Hub, opts.Publisher, opts.Status = r.hub, r.client, r.status
 	r.meet(&opts)
+	r.takeQuestions(&opts)
 	r.server = gateway.New(opts)
 	r.mingle(opts)
 	done := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/access"
+	"ringcast/transport/ask"
 	"ringcast/transport/peers"
 	"ringcast/transport/presence"
 	"ringcast/transport/tracing"
@@ -55,6 +56,8 @@ type Options struct {
 	Peers *peers.Network
 	// Presence keeps and tells who is on a subject. Default: nobody is told.
 	Presence *presence.Tracker
+	// Ask has questions answered by workers. Default: none are.
+	Ask *ask.Desk
 	// Limits bound what clients may take. Default: none.
 	Limits Limits
 	// TrustedProxies are the addresses whose X-Forwarded-For says where a request comes

@@ -135,7 +135,7 @@ func (st *stream) end() {
 // giveUp gives back what the stream has taken besides its subscription and connection.
 func (st *stream) giveUp() {
 	st.leave()
-	st.server.opts.Presence.Leave(st.client.Subject, st.sub.Filter())
+	st.server.leave(st.client, st.sub.Filter())
 }
 
 // catchUp owns the stream until work, which writes what cannot be written at once,

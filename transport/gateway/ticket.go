@@ -59,25 +59,33 @@ func (s *Server) postTicket(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	req, err := raw.request(now, s.opts.Subjects)
+	req, err := raw.request(time.Now(), s.opts.Subjects)
 	if err != nil {
 		return err // rather now than when it is used
 	}
 	if err := s.opts.Access.MaySubscribe(c.Request().Context(), id, c.RealIP(), req.Filter); err != nil {
 		return err
 	}
-	expires := now.Add(s.opts.TicketTTL)
+	ticket, err := s.newTicket(raw, id)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return c.JSON(http.StatusOK, ticket)
+}
+
+// newTicket returns a URL that opens the stream of the parameters, for id.
+func (s *Server) newTicket(raw streamParams, id *access.Identity) (ticketAnswer, error) {
+	expires := time.Now().Add(s.opts.TicketTTL)
 	if !id.Expires.IsZero() && id.Expires.Before(expires) {
 		expires = id.Expires
 	}
 	expires = expires.Truncate(time.Second)
 	ticket, err := s.signTicket(raw, id, expires)
 	if err != nil {
-		return err
+		return ticketAnswer{}, err
 	}
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusOK, ticketAnswer{"/v1/stream?" + url.Values{"ticket": {ticket}}.Encode(), expires.UTC()})
+	return ticketAnswer{"/v1/stream?" + url.Values{"ticket": {ticket}}.Encode(), expires.UTC()}, nil
 }
 
 func (s *Server) signTicket(raw streamParams, id *access.Identity, expires time.Time) (string, error) {

@@ -80,9 +80,9 @@ func AppendGap(dst []byte, g *broker.Gap, withID bool) []byte {
 // client's.
 func AppendGapJSON(dst []byte, g *broker.Gap) []byte {
 	dst = append(dst, `{"reason":`...)
-	dst = appendJSONString(dst, string(g.Reason))
+	dst = AppendString(dst, string(g.Reason))
 	dst = append(dst, `,"requested":`...)
-	dst = appendJSONString(dst, g.Requested)
+	dst = AppendString(dst, g.Requested)
 	dst = append(dst, `,"oldest":"`...)
 	dst = g.Oldest.AppendText(dst)
 	return append(dst, `"}`...)

@@ -17,18 +17,23 @@ const (
 	// CloudEvents writes a CloudEvents 1.0 object (see AppendCloudEvent), which
 	// carries the event's subject, time and type.
 	CloudEvents
+	// JSON writes the object of AppendJSON, which carries the event's subject, time
+	// and type, and changes nothing in a payload that is UTF-8.
+	JSON
 )
 
-// ParseFormat reads the name of a format as a client gives it: "raw" or
-// "cloudevents". No name is Raw.
+// ParseFormat reads the name of a format as a client gives it: "raw", "cloudevents" or
+// "json". No name is Raw.
 func ParseFormat(name string) (Format, error) {
 	switch name {
 	case "", "raw":
 		return Raw, nil
 	case "cloudevents":
 		return CloudEvents, nil
+	case "json":
+		return JSON, nil
 	}
-	return Raw, fmt.Errorf("unknown format %q: want raw or cloudevents", name)
+	return Raw, fmt.Errorf("unknown format %q: want raw, cloudevents or json", name)
 }
 
 // String returns the name that ParseFormat reads.
@@ -38,6 +43,8 @@ func (f Format) String() string {
 		return "raw"
 	case CloudEvents:
 		return "cloudevents"
+	case JSON:
+		return "json"
 	}
 	return fmt.Sprintf("Format(%d)", uint8(f))
 }

@@ -17,19 +17,19 @@ import (
 )
 
 func TestParseFormat(t *testing.T) {
-	for name, want := range map[string]sse.Format{"": sse.Raw, "raw": sse.Raw, "cloudevents": sse.CloudEvents} {
+	for name, want := range map[string]sse.Format{"": sse.Raw, "raw": sse.Raw, "cloudevents": sse.CloudEvents, "json": sse.JSON} {
 		if got, err := sse.ParseFormat(name); err != nil || got != want {
 			t.Errorf("ParseFormat(%q) = %v, %v, want %v", name, got, err, want)
 		}
 	}
-	for _, f := range []sse.Format{sse.Raw, sse.CloudEvents} {
+	for _, f := range []sse.Format{sse.Raw, sse.CloudEvents, sse.JSON} {
 		if got, err := sse.ParseFormat(f.String()); err != nil || got != f {
 			t.Errorf("ParseFormat(%q) = %v, %v", f, got, err)
 		}
 	}
-	for _, name := range []string{"RAW", "cloudevent", "json", " raw"} {
+	for _, name := range []string{"RAW", "cloudevent", "jsonl", " raw"} {
 		_, err := sse.ParseFormat(name)
-		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "raw or cloudevents") {
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "raw, cloudevents or json") {
 			t.Errorf("ParseFormat(%q): error %v names neither it nor what is possible", name, err)
 		}
 	}

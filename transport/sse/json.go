@@ -23,13 +23,13 @@ func AppendJSON(dst []byte, e *broker.Event) []byte {
 	dst = append(dst, `{"id":"`...)
 	dst = e.ID.AppendText(dst)
 	dst = append(dst, `","subject":`...)
-	dst = appendJSONString(dst, e.Subject)
+	dst = AppendString(dst, e.Subject)
 	dst = append(dst, `,"type":`...)
-	dst = appendJSONString(dst, e.TypeOrDefault())
+	dst = AppendString(dst, e.TypeOrDefault())
 	dst = appendTime(dst, e)
 	if utf8.Valid(e.Data) {
 		dst = append(dst, `,"data":`...)
-		dst = appendJSONString(dst, e.Data)
+		dst = AppendString(dst, e.Data)
 	} else {
 		dst = appendBase64(dst, e.Data)
 	}
@@ -54,11 +54,11 @@ func AppendCloudEvent(dst []byte, e *broker.Event, source string) []byte {
 	dst = append(dst, `{"specversion":"1.0","id":"`...)
 	dst = e.ID.AppendText(dst)
 	dst = append(dst, `","source":`...)
-	dst = appendJSONString(dst, source)
+	dst = AppendString(dst, source)
 	dst = append(dst, `,"type":`...)
-	dst = appendJSONString(dst, e.TypeOrDefault())
+	dst = AppendString(dst, e.TypeOrDefault())
 	dst = append(dst, `,"subject":`...)
-	dst = appendJSONString(dst, e.Subject)
+	dst = AppendString(dst, e.Subject)
 	dst = appendTime(dst, e)
 	dst = appendCloudData(dst, e.Data)
 	return append(dst, '}')
@@ -78,7 +78,7 @@ func appendCloudData(dst, data []byte) []byte {
 		return dst
 	}
 	dst = append(dst[:begin], `,"datacontenttype":"text/plain","data":`...)
-	return appendJSONString(dst, data)
+	return AppendString(dst, data)
 }
 
 // appendCompact appends the JSON text src without white space between tokens. It
@@ -105,12 +105,12 @@ func appendTime(dst []byte, e *broker.Event) []byte {
 	return append(dst, '"')
 }
 
-// appendJSONString appends s as a JSON string, byte for byte as encoding/json
+// AppendString appends s as a JSON string, byte for byte as encoding/json
 // writes it (a fuzz test compares the two), without its copies: U+FFFD for each
 // byte that is not UTF-8, escapes for control characters, for <, > and & (the text
 // may end up in HTML) and for U+2028 and U+2029 (line ends to older JavaScript and
 // to Python's splitlines).
-func appendJSONString[T string | []byte](dst []byte, s T) []byte {
+func AppendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	plain := 0 // s[plain:i] needs no escape and is not yet written
 	for i := 0; i < len(s); {

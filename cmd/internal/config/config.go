@@ -70,6 +70,13 @@ type Config struct {
 	PresenceGrace   time.Duration `name:"presence-grace" default:"10s" min:"1s" max:"10m" doc:"How long one may be away, to reload a page or to come back after a cut, without a leave being told."`
 	Instance        Name          `name:"instance" default:"" doc:"What this gateway is called where an operator sees several; the name of its pod, say. Empty: at random."`
 
+	Answers          Subject       `name:"answers" default:"" doc:"What the subjects of answers to questions begin with (see the protocol), within subjects. Empty: the token answers after the first of subjects that ends with >, as in events.answers; where there is none, no questions are answered."`
+	AskAcceptTimeout time.Duration `name:"ask-accept-timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a worker has to accept a question."`
+	AskFirstTimeout  time.Duration `name:"ask-first-timeout" default:"1m" min:"1s" max:"1h" doc:"How long a worker that has accepted a question has for the answer's first event."`
+	AskSilence       time.Duration `name:"ask-silence-timeout" default:"1m" min:"1s" max:"1h" doc:"How long a worker may be silent in the middle of an answer, before that ends with an error."`
+	AskMaxBytes      Size          `name:"ask-max-answer-bytes" default:"4MiB" min:"1KiB" max:"1GiB" doc:"The largest answer, over all of its events."`
+	AskAbandoned     time.Duration `name:"ask-abandoned" default:"0s" min:"0s" max:"24h" doc:"How long an answer goes on that no stream on any gateway reads. 0s: to its end."`
+
 	JWTSecret      KeyFile       `name:"jwt-secret-file" default:"" doc:"Secret that tokens are signed with by HMAC. Read again every minute, as the other keys are: streams opened with a key that is gone are cut."`
 	JWTPublicKey   File          `name:"jwt-public-key-file" default:"" doc:"Public key, or several, that tokens are verified with (PEM: RSA, P-256, P-384, P-521 or Ed25519)."`
 	JWKSURL        HTTPURL       `name:"jwks-url" default:"" doc:"Where an identity provider publishes the keys of its tokens, as a JSON Web Key Set."`
@@ -109,6 +116,10 @@ func (c *Config) check() error {
 		return errors.New("subscribe-callout lies within subjects: every question would be stored as an event")
 	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
 		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
+	case c.Answers != "" && broker.SubjectWithin(string(c.Answers)+".x", c.Subjects) != nil:
+		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".x", c.Subjects))
+	case c.takesQuestions() != "":
+		return fmt.Errorf("subjects has %s, which takes in ask.>: every question would be stored as an event", c.takesQuestions())
 	case c.Presence.outside(c.Subjects) != nil:
 		return fmt.Errorf("presence: %w", c.Presence.outside(c.Subjects))
 	case c.Embedded() && c.NATSCreds != "":
@@ -125,6 +136,30 @@ func (c *Config) check() error {
 		return errors.New("listen and nats-listen are both " + c.Listen.String() + ": they need addresses of their own")
 	}
 	return nil
+}
+
+// AnswersSubject returns what the subjects of answers begin with, empty where none are
+// given.
+func (c *Config) AnswersSubject() string {
+	if c.Answers != "" {
+		return string(c.Answers)
+	}
+	for _, pattern := range c.Subjects {
+		if before, ok := strings.CutSuffix(pattern, ".>"); ok && broker.IsLiteral(before) && !broker.NamesPresence(pattern) {
+			return before + ".answers"
+		}
+	}
+	return ""
+}
+
+// takesQuestions returns one of the subjects under which a question would be stored.
+func (c *Config) takesQuestions() string {
+	for _, pattern := range c.Subjects {
+		if broker.Overlap(pattern, "ask.>") || broker.Overlap(pattern, "_ask.>") {
+			return pattern
+		}
+	}
+	return ""
 }
 
 // keySettings returns the names of the settings with keys for tokens that are set.

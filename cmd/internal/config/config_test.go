@@ -99,6 +99,28 @@ func TestLoad_FileFlagOverVariable(t *testing.T) {
 	}
 }
 
+// Where answers go follows from the subjects, unless it is said.
+func TestConfig_AnswersSubject(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "events.answers"},
+		{[]string{"--answers=events.replies.llm"}, "events.replies.llm"},
+		{[]string{"--subjects=feed.*,app.events.>"}, "app.events.answers"},
+		{[]string{"--subjects=feed.*.>"}, ""},
+		{[]string{"--subjects=feed.a"}, ""},
+	} {
+		cfg, err := load(t, "", nil, tt.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.AnswersSubject(); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.args, got, tt.want)
+		}
+	}
+}
+
 func TestLoad_Defaults(t *testing.T) {
 	got, err := load(t, "", nil, nil)
 	if err != nil {
@@ -123,15 +145,21 @@ func TestLoad_Defaults(t *testing.T) {
 		ShutdownTimeout: 10 * time.Second,
 		PublishMaxBytes: 1 << 20,
 		PresenceGrace:   10 * time.Second,
-		TicketTTL:       5 * time.Minute,
-		CalloutTimeout:  2 * time.Second,
-		JWTLeeway:       10 * time.Second,
-		MaxPerIdentity:  100,
-		DrainTime:       10 * time.Second,
-		HistoryReads:    16,
-		MaxSubjects:     1000,
-		LogLevel:        config.Level{Level: slog.LevelInfo},
-		LogFormat:       config.FormatText,
+
+		AskAcceptTimeout: 10 * time.Second,
+		AskFirstTimeout:  time.Minute,
+		AskSilence:       time.Minute,
+		AskMaxBytes:      4 << 20,
+
+		TicketTTL:      5 * time.Minute,
+		CalloutTimeout: 2 * time.Second,
+		JWTLeeway:      10 * time.Second,
+		MaxPerIdentity: 100,
+		DrainTime:      10 * time.Second,
+		HistoryReads:   16,
+		MaxSubjects:    1000,
+		LogLevel:       config.Level{Level: slog.LevelInfo},
+		LogFormat:      config.FormatText,
 	}
 	if diff := cmp.Diff(want, got.Config, cmp.Comparer(func(a, b config.NATSURL) bool { return a == b })); diff != "" {
 		t.Errorf("defaults differ (-want +got):\n%s", diff)
@@ -220,7 +248,7 @@ func TestLoad_Errors(t *testing.T) {
 		natsURL  = "allowed is nats://host:port, also tls://, ws://, wss://; several separated by commas"
 		readable = "allowed is a file that can be read"
 		patterns = "allowed is NATS subjects, with the wildcards * and >, without $presence"
-		rule     = "allowed is subscribe, publish or admin, a space, and a NATS subject"
+		rule     = "allowed is subscribe, publish, ask or admin, a space, and a NATS subject"
 		origins  = "allowed is origins such as https://example.com, https://*.example.com for its subdomains, or *"
 	)
 	tests := []struct {
@@ -295,7 +323,7 @@ func TestLoad_Errors(t *testing.T) {
 		{"jwks-url/scheme", "", nil, []string{"--jwks-url=file:///etc/passwd"}, `--jwks-url "file:///etc/passwd" is not such a URL: allowed is a URL that begins with https:// or http://`},
 		{"jwt-algorithms/none", "jwt-algorithms: [HS256, none]", nil, nil, `FILE: jwt-algorithms "HS256,none" contains "none", which is no such algorithm: allowed is ES256, ES384, ES512, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512`},
 		{"jwt-leeway/large", "", nil, []string{"--jwt-leeway=1h"}, `--jwt-leeway "1h" is too large: ` + duration + ", from 0s to 5m"},
-		{"rule/action", "rule: [read events.a]", nil, nil, `FILE: rule "read events.a" cannot be used (rule "read events.a" does not begin with one of [subscribe publish admin] and a space): ` + rule},
+		{"rule/action", "rule: [read events.a]", nil, nil, `FILE: rule "read events.a" cannot be used (rule "read events.a" does not begin with one of [subscribe publish ask admin] and a space): ` + rule},
 		{"subscribe-callout/wildcard", "", nil, []string{"--subscribe-callout=auth.*"}, `--subscribe-callout "auth.*" cannot be used (subject "auth.*" contains a wildcard: only a filter may): allowed is a NATS subject without wildcards`},
 		{"subscribe-callout-timeout/small", "", nil, []string{"--subscribe-callout-timeout=1ms"}, `--subscribe-callout-timeout "1ms" is too small: ` + duration + ", from 10ms to 30s"},
 		{"anonymous/pattern", "", []string{"RINGCAST_ANONYMOUS=subscribe a..b"}, nil, `RINGCAST_ANONYMOUS "subscribe a..b" cannot be used (rule "subscribe a..b": subject "a..b" has an empty token: tokens are separated by single dots): ` + rule},
@@ -311,6 +339,10 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: subscribe-callout is asked about what is granted: set keys for tokens, or anonymous ('subscribe >' for everything)"},
 		{"together/a cookie for every origin", "", nil, []string{"--jwks-url=https://a", "--token-cookie=session", "--cors-origins=*"},
 			"configuration: token-cookie is set with cors-origins *: any page could publish with its reader's cookie"},
+		{"together/answers outside", "", nil, []string{"--answers=other.answers"},
+			`configuration: answers: subject "other.answers.x" lies outside the subjects served here: ["events.>"]`},
+		{"together/questions within", "", nil, []string{"--subjects=*.chat"},
+			"configuration: subjects has *.chat, which takes in ask.>: every question would be stored as an event"},
 		{"together/presence of what is not served", "", nil, []string{"--presence=other.>"},
 			`configuration: presence: subject "other.>" lies outside the subjects served here: ["events.>"]`},
 		{"together/presence that cannot be told", "", nil, []string{"--subjects=rooms.*", "--presence=rooms.*"},

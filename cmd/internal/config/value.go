@@ -376,7 +376,7 @@ func (a *Algorithms) UnmarshalText(b []byte) error {
 type Rules []access.Rule
 
 func (Rules) allowed() string {
-	return "subscribe, publish or admin, a space, and a NATS subject"
+	return "subscribe, publish, ask or admin, a space, and a NATS subject"
 }
 
 // UnmarshalText reads a comma-separated list of rules.

@@ -6,11 +6,12 @@ import (
 	"ringcast/broker"
 	"ringcast/replay"
 	"ringcast/transport/access"
+	"ringcast/transport/ask"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
 )
 
-// Parts are what metrics are read from. All are required.
+// Parts are what metrics are read from. All but Desk are required.
 type Parts struct {
 	Gateway *gateway.Server
 	Hub     *broker.Hub
@@ -21,6 +22,8 @@ type Parts struct {
 	Client *jetstream.Client
 	Reader *jetstream.Reader
 	Access *access.Policy
+	// Desk is nil where no questions are answered.
+	Desk *ask.Desk
 }
 
 // collector reads the families from the parts at each scrape.
@@ -58,6 +61,7 @@ func (c *collector) read() *reading {
 		keysReady:     c.p.Access.Ready() == nil,
 		commitsFailed: c.m.commitsFailed.Load(),
 		published:     [3]uint64{c.m.published.stored.Load(), c.m.published.duplicate.Load(), c.m.published.failed.Load()},
+		asked:         c.p.Desk.Tally(),
 	}
 	if oldest, ok := c.p.Oldest(r.ring.Bounds); ok {
 		r.oldest = float64(oldest.Stamp) / 1e9

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringcast/replay"
+	"ringcast/transport/ask"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
 )
@@ -45,6 +46,7 @@ type reading struct {
 	keysReady     bool
 	commitsFailed uint64
 	published     [3]uint64 // stored, duplicate, failed
+	asked         ask.Tally
 }
 
 const (
@@ -102,7 +104,7 @@ var families = []family{
 		counter, nil, one(func(r *reading) float64 { return float64(r.reader.InvalidTypes) })},
 
 	{"ringcast_streams_open", "Event streams open, by format and by what carries them: the connection itself, taken over from net/http (plain HTTP/1.1), or net/http.",
-		gauge, []label{{"format", []string{"raw", "cloudevents"}}, {"carrier", []string{"taken_over", "net_http"}}}, func(r *reading) (all []sample) {
+		gauge, []label{{"format", []string{"raw", "cloudevents", "json"}}, {"carrier", []string{"taken_over", "net_http"}}}, func(r *reading) (all []sample) {
 			for _, s := range r.figures.Streams {
 				all = append(all, sample{float64(s.Open), []string{s.Format, s.Carrier}})
 			}
@@ -134,6 +136,12 @@ var families = []family{
 			g := r.counters.Gaps
 			return counts("expired", g.Expired, "reset", g.Reset, "unknown", g.Unknown)
 		}},
+	{"ringcast_questions_total", "Questions asked of this gateway, by what came of them: accepted by a worker; repeated, with the key of one before; not taken, for one of the reasons of the protocol; or failed, where they could not be recorded or sent.",
+		counter, []label{{"outcome", ask.Outcomes()}}, func(r *reading) []sample { return tallied(ask.Outcomes(), r.asked.Questions) }},
+	{"ringcast_answers_ended_total", "Answers whose end this gateway has heard of, whichever gateway they were asked of: with finish, with an error of the worker's own, or one of the protocol's reasons.",
+		counter, []label{{"end", ask.Ends()}}, func(r *reading) []sample { return tallied(ask.Ends(), r.asked.Answers) }},
+	{"ringcast_answers_open", "Answers under way, on all gateways, as far as this one has heard of them.",
+		gauge, nil, one(func(r *reading) float64 { return float64(r.asked.Open) })},
 	{"ringcast_write_timeouts_total", "Streams that were cut because their client did not read for the write time-out (write-timeout).",
 		counter, nil, one(func(r *reading) float64 { return float64(r.counters.WriteTimeouts) })},
 
@@ -195,6 +203,14 @@ func one(value func(*reading) float64) func(*reading) []sample {
 func counts(pairs ...any) (all []sample) {
 	for i := 0; i < len(pairs); i += 2 {
 		all = append(all, sample{float64(pairs[i+1].(uint64)), []string{pairs[i].(string)}})
+	}
+	return all
+}
+
+// tallied makes samples of counts by name, with every name that there is.
+func tallied(names []string, counts map[string]uint64) (all []sample) {
+	for _, name := range names {
+		all = append(all, sample{float64(counts[name]), []string{name}})
 	}
 	return all
 }

@@ -1,0 +1,180 @@
+package ask
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"ringcast/broker"
+	"ringcast/transport/tracing"
+)
+
+// QuestionPrefix begins the subjects that workers listen on.
+const QuestionPrefix = "ask."
+
+// The headers of a question (PROTOCOL.md, "For workers").
+const (
+	HeaderID       = "Ringcast-Ask-Id"
+	HeaderAnswer   = "Ringcast-Answer-Subject"
+	HeaderCancel   = "Ringcast-Cancel-Subject"
+	HeaderAlive    = "Ringcast-Alive-Subject"
+	HeaderIdentity = "Ringcast-Identity"
+)
+
+// Question is what a client asks.
+type Question struct {
+	Subject string // literal
+	Body    []byte // JSON
+	// Identity is the sub of who asks, empty without a token.
+	Identity string
+	// Key makes it the same question, and has it answered once, whenever it is asked
+	// with the same key by the same. Empty: none.
+	Key string
+}
+
+// claimAttempts bounds how often a claim is tried that others have come before.
+const claimAttempts = 5
+
+// Ask hands the question to a worker and returns its answer, which is yet to come. Where
+// no worker takes it the error is a *Failure. Others: ErrOtherQuestion, and those of
+// Publisher. When ctx ends after the claim, the question is asked all the same.
+func (d *Desk) Ask(ctx context.Context, q Question) (Answer, error) {
+	if d.full() {
+		return Answer{}, fmt.Errorf("ask: %w: %d answers are under way", broker.ErrOverloaded, maxAnswers)
+	}
+	a, err := d.claim(ctx, q)
+	if err == nil && !a.Repeated {
+		err = d.handOver(context.WithoutCancel(ctx), a, q)
+	}
+	d.tally.question(a, err)
+	if err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+// claim stores the first event of an answer (A1, A2), or finds the answer that the
+// question had before.
+func (d *Desk) claim(ctx context.Context, q Question) (Answer, error) {
+	a := d.newAnswer(q)
+	newest := uint64(0)
+	for range claimAttempts {
+		seq, err := d.opts.Publisher.PublishAfter(ctx, a.publication(), newest)
+		if err == nil {
+			a.claim = seq
+			return a, nil
+		}
+		if !errors.Is(err, broker.ErrConflict) {
+			return Answer{}, fmt.Errorf("claim answer: %w", err)
+		}
+		last, err := d.newest(ctx, a.Subject)
+		if err != nil {
+			return Answer{}, fmt.Errorf("claim answer: %w", err)
+		}
+		newest = last.ID.Seq
+		if last.End && last.Type == TypeError && wasNotTaken(last.Data) {
+			continue
+		}
+		prior, err := d.findClaim(ctx, a.Subject)
+		switch {
+		case errors.Is(err, ErrUnknown): // its beginning has left the stream
+			continue
+		case err != nil:
+			return Answer{}, err
+		case !prior.IsTo(q):
+			return Answer{}, ErrOtherQuestion
+		}
+		prior.Repeated = true
+		return prior, nil
+	}
+	return Answer{}, fmt.Errorf("claim answer: %w: others claim it too", broker.ErrUnavailable)
+}
+
+// newest returns the newest event of a subject, once the hub has it; the zero Event where
+// there is none.
+func (d *Desk) newest(ctx context.Context, subject string) (broker.Event, error) {
+	id, _, ok, err := d.opts.History.LastOf(ctx, subject)
+	if err != nil || !ok {
+		return broker.Event{}, err
+	}
+	if err := d.opts.Hub.Await(ctx, id.Seq); err != nil {
+		return broker.Event{}, err
+	}
+	events, _, err := d.opts.History.Get(ctx, []uint64{id.Seq}, broker.Limits{Events: 1, Bytes: 1})
+	if err != nil || len(events) == 0 {
+		return broker.Event{}, err
+	}
+	return events[0], nil
+}
+
+// handOver has a worker take the question. Otherwise the answer ends here.
+func (d *Desk) handOver(ctx context.Context, a Answer, q Question) error {
+	err := d.request(ctx, a, q)
+	if err == nil {
+		return nil
+	}
+	failure := (*Failure)(nil)
+	if !errors.As(err, &failure) {
+		failure = newFailure(NotAccepted) // for those who read the answer; who asks is told more
+	}
+	if failErr := d.fail(ctx, a.Subject, a.claim, failure); failErr != nil {
+		err = errors.Join(err, failErr)
+	}
+	return err
+}
+
+func (d *Desk) request(ctx context.Context, a Answer, q Question) error {
+	msg := &nats.Msg{Subject: QuestionPrefix + q.Subject, Data: q.Body, Header: nats.Header{
+		HeaderID:     {a.ID},
+		HeaderAnswer: {a.Subject},
+		HeaderCancel: {cancelSubject(a.ID)},
+		HeaderAlive:  {aliveSubject(a.ID)},
+	}}
+	if q.Identity != "" {
+		msg.Header[HeaderIdentity] = []string{escapeIdentity(q.Identity)}
+	}
+	tracing.Inject(ctx, msg)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.AcceptTimeout)
+	defer cancel()
+	reply, err := d.opts.Conn.RequestMsgWithContext(ctx, msg)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return newFailure(NoWorker)
+	case errors.Is(err, context.DeadlineExceeded):
+		return newFailure(NotAccepted)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("ask worker: %w", broker.ErrTooLarge)
+	case err != nil:
+		return fmt.Errorf("ask worker: %w: %w", broker.ErrUnavailable, err)
+	}
+	return readReply(reply.Data)
+}
+
+// What lies under this prefix is between gateways and workers.
+const controlPrefix = "_ask."
+
+func cancelSubject(id string) string { return controlPrefix + id + ".cancel" }
+func aliveSubject(id string) string  { return controlPrefix + id + ".alive" }
+
+// escapeIdentity makes a header's value of any text, and leaves the usual ones as they are.
+func escapeIdentity(identity string) string {
+	if !strings.ContainsFunc(identity, func(r rune) bool { return r <= ' ' || r > '~' || r == '%' }) {
+		return identity
+	}
+	var b strings.Builder
+	for i := range len(identity) {
+		if c := identity[i]; c <= ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// UnescapeIdentity returns the sub of a header Ringcast-Identity.
+func UnescapeIdentity(value string) (string, error) { return url.PathUnescape(value) }
