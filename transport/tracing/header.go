@@ -31,6 +31,12 @@ func Inject(ctx context.Context, msg *nats.Msg) {
 	propagation.TraceContext{}.Inject(ctx, carrier(msg.Header))
 }
 
+// Extract returns the context with the trace of a message that has these headers, if it
+// has one.
+func Extract(ctx context.Context, h nats.Header) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, carrier(h))
+}
+
 // sampledParent returns the trace of a message; ok is false where there is none or
 // it is not sampled, which is found out without allocating.
 func sampledParent(h nats.Header) (parent trace.SpanContext, ok bool) {
