@@ -34,6 +34,9 @@ type proxy struct {
 	quiet []edit
 	// away has it not wait for a gateway that is not there; nil where it does not anyway.
 	away []edit
+	// remember has it leave a gateway alone that refused, for as long as a test may take; nil
+	// where it looks whether that is there again.
+	remember []edit
 	// patient has it wait for as long as a test may take; nil where it does not.
 	patient []edit
 	// down is what it writes of a gateway that it has found to be down, by its number; empty
@@ -153,10 +156,11 @@ func caddy() proxy {
 				return scheme + strings.Join(addresses, " "+scheme) + " {"
 			})
 		},
-		away:  []edit{{"lb_try_duration 30s", "lb_try_duration 0s"}},
-		leave: syscall.SIGTERM,
-		grace: edit{"grace_period 10s", "grace_period 1s"},
-		h2c:   edit{"reverse_proxy ", "reverse_proxy h2c://"},
+		away:     []edit{{"lb_try_duration 30s", "lb_try_duration 0s"}},
+		remember: []edit{{"fail_duration 2s", "fail_duration 60s"}},
+		leave:    syscall.SIGTERM,
+		grace:    edit{"grace_period 10s", "grace_period 1s"},
+		h2c:      edit{"reverse_proxy ", "reverse_proxy h2c://"},
 		// Up to 2.11.1, https://github.com/caddyserver/caddy/issues/7546
 		losesBody: true,
 		// Before 2.7.6, https://github.com/caddyserver/caddy/issues/5951
