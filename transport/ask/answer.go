@@ -128,28 +128,52 @@ func (d *Desk) Find(ctx context.Context, id string) (Answer, error) {
 	return d.findClaim(ctx, subject)
 }
 
-// findClaim returns the answer of the newest claim on the subject.
+// claimPage bounds one read for claims, of which a subject has hardly ever two.
+var claimPage = broker.Limits{Events: 100, Bytes: 1 << 20}
+
+// findClaim returns the answer of the newest claim on the subject: from the log where that
+// has one, so that an answer is found while NATS is away.
 func (d *Desk) findClaim(ctx context.Context, subject string) (Answer, error) {
 	f, err := broker.NewFilter([]string{subject}, []string{TypeAsk})
 	if err != nil {
 		return Answer{}, fmt.Errorf("find answer: %w", err)
 	}
-	found := Answer{}
-	err = d.read(ctx, broker.Request{Filter: f, From: broker.FromOldest}, nil, func(batch broker.Batch) bool {
-		for _, e := range batch.Events {
-			if a, ok := d.parse(&e.Event); ok {
-				found = a
-			}
-		}
-		return batch.More
-	})
+	floor := d.opts.Log.Bounds().Floor.Seq
+	found, err := d.newestClaim(floor, func(after uint64) (broker.Page, error) { return d.opts.Log.Read(after, f, claimPage) })
+	if err == nil && found.ID == "" {
+		found, err = d.newestClaim(0, func(after uint64) (broker.Page, error) {
+			page, _, err := d.opts.History.Read(ctx, after, floor, f, claimPage)
+			return page, err
+		})
+	}
 	switch {
+	case errors.Is(err, broker.ErrEvicted): // just now: the history has it
+		return d.findClaim(ctx, subject)
 	case err != nil:
 		return Answer{}, fmt.Errorf("find answer: %w", err)
 	case found.ID == "":
 		return Answer{}, ErrUnknown
 	}
 	return found, nil
+}
+
+// newestClaim reads claims page by page and returns the newest.
+func (d *Desk) newestClaim(after uint64, read func(after uint64) (broker.Page, error)) (found Answer, err error) {
+	for {
+		page, err := read(after)
+		if err != nil {
+			return Answer{}, err
+		}
+		for i := range page.Events {
+			if a, ok := d.parse(&page.Events[i]); ok {
+				found = a
+			}
+		}
+		if !page.More {
+			return found, nil
+		}
+		after = page.Position.Seq
+	}
 }
 
 // FindByEvent returns the answer that the event with the id is one of, or ErrUnknown.

@@ -53,7 +53,7 @@ func (r *rig) takeQuestions(o *gateway.Options) {
 // question is one that a worker has got.
 type question struct {
 	*nats.Msg
-	t  *testing.T
+	t  testing.TB
 	nc *nats.Conn
 }
 
@@ -146,7 +146,7 @@ type wholeAnswer struct {
 	Error  json.RawMessage
 }
 
-func readWhole(t *testing.T, text string) (w wholeAnswer) {
+func readWhole(t testing.TB, text string) (w wholeAnswer) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &w); err != nil {
 		t.Fatalf("%s: %v", text, err)
@@ -615,5 +615,33 @@ func TestAsk_Drain(t *testing.T) {
 	got, text := c.do(http.MethodGet, "/v1/ask/"+res.Header.Get("Ringcast-Ask-Id"), "", "Accept", jsonBody)
 	if got.StatusCode != http.StatusOK || readWhole(t, text).Text != "so on" {
 		t.Errorf("%s %s", got.Status, text)
+	}
+}
+
+// An answer that has left the ring is read from the stream, and one that has not also
+// while NATS is away; then nothing can be asked.
+func TestAsk_Old(t *testing.T) {
+	r := newRig(t, asking(), func(o *rigOptions) { o.ring.MaxEvents = 20 })
+	r.worker("chat", echo)
+	whole := func(id string) string {
+		res, text := r.do(http.MethodGet, "/v1/ask/"+id, "", "Accept", jsonBody)
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s", res.Status, text)
+		}
+		return readWhole(t, text).Text
+	}
+	_, old, _ := r.askWhole("chat", `{"say":"old words"}`)
+	r.publishMany("events.x", 100)
+	if got := whole(old.ID); got != "old words" {
+		t.Errorf("%q", got)
+	}
+	_, recent, _ := r.askWhole("chat", `{"say":"new words"}`)
+	r.embedded.Shutdown()
+	r.await("NATS to be away", func() bool { return !r.client.Status().Connected })
+	if got := whole(recent.ID); got != "new words" {
+		t.Errorf("%q", got)
+	}
+	if s := r.ask("chat", `{}`); s.res.StatusCode != http.StatusServiceUnavailable {
+		t.Error(s.res.Status)
 	}
 }

@@ -38,7 +38,7 @@ const (
 
 // rig is a whole gateway on a real NATS server, a real ring and a real socket.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	opts     rigOptions
 	dir      string
 	embedded *jetstream.Embedded
@@ -70,7 +70,7 @@ type rigOptions struct {
 	ask func(*ask.Options)
 }
 
-func newRig(t *testing.T, change ...func(*rigOptions)) *rig {
+func newRig(t testing.TB, change ...func(*rigOptions)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
 	r.opts.stream = jetstream.StreamConfig{Name: stream, Subjects: []string{"events.>"}, Manage: true}
@@ -291,7 +291,7 @@ func (r *rig) do(method, path string, body string, header ...string) (*http.Resp
 
 // subscriber is an open stream.
 type subscriber struct {
-	t      *testing.T
+	t      testing.TB
 	res    *http.Response
 	cancel context.CancelFunc
 	raw    *tee
