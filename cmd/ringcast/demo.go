@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -13,15 +14,16 @@ import (
 	"ringcast/broker"
 	"ringcast/cmd/internal/config"
 	"ringcast/cmd/internal/demo"
+	"ringcast/transport/worker"
 )
 
 func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run the broker with producers that publish quotes and notifications",
+		Short: "Run the broker with producers of quotes and notifications, and a worker that answers",
 		Long: "Run the broker as serve does, with the same flags, and producers that publish quotes of 200\n" +
 			"stocks on events.quotes.<SYMBOL> and notifications on events.notify.<user> over NATS for as long\n" +
-			"as it runs.",
+			"as it runs. A worker answers questions on the subject chat with built-in texts.",
 		Args: args(0, 0),
 	}
 	quotes := cmd.Flags().Int(quotesFlag, demo.DefaultQuotesPerSecond,
@@ -51,27 +53,42 @@ func runDemo(cmd *cobra.Command, quotesPerSecond int) error {
 	if err != nil {
 		return err
 	}
-	stopProducers, err := s.startProducers(quotesPerSecond)
+	stopDemo, err := s.startDemo(quotesPerSecond)
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The ticker is at %sticker, notifications and a console beside it (end it with Ctrl-C)\n", s.pageURL())
 	err = s.wait(cmd.Context())
-	stopProducers()
+	stopDemo()
 	return errors.Join(err, s.stop())
 }
 
-// startProducers connects to NATS as any producer does and publishes until stop
-// is called.
-func (s *server) startProducers(quotesPerSecond int) (stop func(), err error) {
+// demoGrace is how long an answer may go on when the demo is to end.
+const demoGrace = time.Second
+
+// startDemo connects to NATS as any producer and any worker does, publishes, and answers
+// until stop is called.
+func (s *server) startDemo(quotesPerSecond int) (stop func(), err error) {
 	nc, err := nats.Connect(s.natsURL(), s.producerOptions()...)
 	if err != nil {
-		return nil, fmt.Errorf("connect the demo's producers: %w", err)
+		return nil, fmt.Errorf("connect the demo: %w", err)
+	}
+	producers, answers := demo.NewProducers(nc, s.log, rand.Uint64(), quotesPerSecond), demo.NewAnswers(0)
+	w, err := worker.New(nc, worker.Options{
+		Subject: demo.AnswerSubject, Queue: "demo", Check: answers.Check, Grace: demoGrace, Logger: s.log,
+	})
+	if err != nil {
+		nc.Close()
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	producers := demo.NewProducers(nc, s.log, rand.Uint64(), quotesPerSecond)
 	running.Go(func() { producers.Run(ctx) })
+	running.Go(func() {
+		if err := w.Run(ctx, answers.Answer); err != nil {
+			s.log.Warn("the demo answers no questions", "err", err)
+		}
+	})
 	return func() {
 		cancel()
 		running.Wait()
@@ -80,7 +97,7 @@ func (s *server) startProducers(quotesPerSecond int) (stop func(), err error) {
 }
 
 // producerOptions are those of a producer that outlives its server, and buffers
-// nothing meanwhile: old quotes are of no use.
+// nothing meanwhile: old quotes are of no use, and a worker publishes again by itself.
 func (s *server) producerOptions() []nats.Option {
 	options := []nats.Option{
 		nats.Name("ringcast demo"),
