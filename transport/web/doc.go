@@ -1,6 +1,7 @@
 // Package web holds the pages that a gateway serves: the console at /, quotes at
-// /ticker and a user's notifications at /notifications. The last two have a button
-// that cuts the connection, so that one sees it resume.
+// /ticker, a user's notifications at /notifications and a conversation with a worker at
+// /chat. The ticker and the notifications have a button that cuts the connection, so that
+// one sees it resume; an answer is to be reloaded in its middle.
 //
 // The pages are written in TypeScript under src. Their bundle is committed in dist
 // and embedded from there, so that building the gateway needs Go alone; "npm run

@@ -19,7 +19,7 @@ export default defineConfig({
 		assetsInlineLimit: 0, // the pages' policy allows no data: URLs
 		modulePreload: false,
 		reportCompressedSize: false,
-		rolldownOptions: { input: ["index", "ticker", "notifications"].map(page) },
+		rolldownOptions: { input: ["index", "ticker", "notifications", "chat"].map(page) },
 	},
 	server: { proxy: { "/v1": gateway, "/readyz": gateway } },
 });

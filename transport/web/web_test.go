@@ -43,7 +43,7 @@ func assets(t *testing.T, page string) map[string]string {
 }
 
 // pages are the URL paths of the pages.
-var pages = []string{"/", "/ticker", "/notifications"}
+var pages = []string{"/", "/ticker", "/notifications", "/chat"}
 
 func TestHandler_page(t *testing.T) {
 	for _, target := range pages {
