@@ -246,17 +246,30 @@ func serveCommand(t *testing.T, name string, args ...string) (*program, readyLin
 }
 
 // get returns the status code and body of a GET.
-func get(t *testing.T, url string) (int, string) {
+func get(t *testing.T, url string, header ...string) (int, string) {
 	t.Helper()
+	return request(t, http.MethodGet, url, "", header...)
+}
+
+// request makes a request, with headers in pairs, and returns the answer's status and body.
+func request(t *testing.T, method, url, body string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	resp, err := client.Get(url)
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, string(body)
+	return res.StatusCode, string(text)
 }

@@ -85,35 +85,16 @@ func busy(t *testing.T) (metricsURL string) {
 	server, ready := serve(t, "--data-dir", t.TempDir(), "--admin-listen", "127.0.0.1:0", "--publish-max-bytes", "10B")
 	ids := commandWith(t, strings.NewReader(numbers(1, 100)), "pub", "events.n", "--lines", "--url", ready.URL)
 	for range 2 { // the second is a duplicate
-		if code := postText(t, ready.URL+"v1/publish/events.n", "101", "Idempotency-Key", "once"); code != http.StatusOK {
+		if code, _ := request(t, http.MethodPost, ready.URL+"v1/publish/events.n", "101", "Idempotency-Key", "once"); code != http.StatusOK {
 			t.Fatalf("publish: %d", code)
 		}
 	}
-	if code := postText(t, ready.URL+"v1/publish/events.n", "more than ten bytes"); code != http.StatusRequestEntityTooLarge {
+	if code, _ := request(t, http.MethodPost, ready.URL+"v1/publish/events.n", "more than ten bytes"); code != http.StatusRequestEntityTooLarge {
 		t.Fatalf("beyond the limit: %d", code)
 	}
 	command(t, "sub", "events.n", "--last-event-id", ids[89], "--count", "11", "--url", ready.URL)
 	command(t, "sub", "events.n", "--last-event-id", "rubbish", "--from", "oldest", "--count", "101", "--url", ready.URL)
 	return adminURL(t, server) + "metrics"
-}
-
-// postText returns the status code of a POST; header are pairs.
-func postText(t *testing.T, url, body string, header ...string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	return res.StatusCode
 }
 
 // measured is what a metric, with a label or "", is to be.
@@ -183,7 +164,7 @@ func TestMetrics_NATSAway(t *testing.T) {
 	url := external.ClientURL()
 	server, ready := serve(t, "--data-dir", t.TempDir(), "--admin-listen", "127.0.0.1:0", "--nats-url", url)
 	external.Shutdown()
-	if code := postText(t, ready.URL+"v1/publish/events.n", "x"); code != http.StatusServiceUnavailable {
+	if code, _ := request(t, http.MethodPost, ready.URL+"v1/publish/events.n", "x"); code != http.StatusServiceUnavailable {
 		t.Errorf("publish without NATS: %d", code)
 	}
 	metrics := adminURL(t, server) + "metrics"

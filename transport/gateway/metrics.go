@@ -13,11 +13,7 @@ import (
 
 // getMetrics is GET /metrics, an operator's call: Options.Metrics answers.
 func (s *Server) getMetrics(c echo.Context) error {
-	id, err := s.opts.Access.Identify(c.Request())
-	if err != nil {
-		return err
-	}
-	if err := id.MayAdmin("metrics"); err != nil {
+	if err := s.mayAdmin(c, "metrics"); err != nil {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")

@@ -59,11 +59,7 @@ type NATSStatus struct {
 
 // getStatus is GET /v1/status, an operator's call.
 func (s *Server) getStatus(c echo.Context) error {
-	id, err := s.opts.Access.Identify(c.Request())
-	if err != nil {
-		return err
-	}
-	if err := id.MayAdmin("status"); err != nil {
+	if err := s.mayAdmin(c, "status"); err != nil {
 		return err
 	}
 	status := s.opts.Status()
@@ -75,4 +71,13 @@ func (s *Server) getStatus(c echo.Context) error {
 	status.Time = status.Started.Add(s.clock())
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return c.JSON(http.StatusOK, status)
+}
+
+// mayAdmin returns nil where who makes the request is granted an operator's call.
+func (s *Server) mayAdmin(c echo.Context, call string) error {
+	id, err := s.opts.Access.Identify(c.Request())
+	if err != nil {
+		return err
+	}
+	return id.MayAdmin(call)
 }

@@ -89,11 +89,7 @@ type subscriptionsAnswer struct {
 // getSubscriptions is GET /v1/subscriptions, an operator's call: who is connected to
 // what, on all gateways of the stream.
 func (s *Server) getSubscriptions(c echo.Context) error {
-	id, err := s.opts.Access.Identify(c.Request())
-	if err != nil {
-		return err
-	}
-	if err := id.MayAdmin("subscriptions"); err != nil {
+	if err := s.mayAdmin(c, "subscriptions"); err != nil {
 		return err
 	}
 	q, err := parseSubscriptions(c.QueryParams())
