@@ -100,6 +100,9 @@ type History interface {
 	// Bounds returns what the stream holds. Stamps are exact; Floor has none
 	// unless it is 0-0.
 	Bounds(ctx context.Context) (Bounds, error)
+	// Newest returns the newest event that there is, be it one that the stream is yet to
+	// get: where the stream is a copy of another one, that one's.
+	Newest(ctx context.Context) (ID, error)
 	// Read returns the events after sequence after, up to and including upTo,
 	// that match, in order. The page's Position is {upTo, NoStamp} when it is
 	// complete. floor is the stream's floor as seen after the page was read:

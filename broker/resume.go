@@ -187,8 +187,8 @@ func verdict(id, stored ID) (ID, GapReason, error) {
 }
 
 // verifyAhead checks an id beyond the log's head. An instance that lags behind
-// another one meets such ids in good order; beyond the stream's own head they are
-// from another stream.
+// another one, or one in a region to which the stream is copied, meets such ids in
+// good order; beyond the newest event that there is they are from another stream.
 func (h *Hub) verifyAhead(ctx context.Context, id ID) (ID, GapReason, error) {
 	h.mu.Lock()
 	upstream := h.upstream
@@ -196,13 +196,16 @@ func (h *Hub) verifyAhead(ctx context.Context, id ID) (ID, GapReason, error) {
 	if id.Seq <= upstream.Seq {
 		return ID{}, "", errBehind
 	}
-	b, err := h.history.Bounds(ctx)
+	newest, err := h.history.Newest(ctx)
 	switch {
 	case err != nil:
 		return ID{}, "", fmt.Errorf("verify id: %w", err)
-	case id.Seq > b.Head.Seq:
+	case id.Seq > newest.Seq:
 		return ID{}, GapReset, nil
 	}
+	h.mu.Lock()
+	h.upstream = later(h.upstream, newest) // spares the next one the question
+	h.mu.Unlock()
 	return ID{}, "", errBehind
 }
 

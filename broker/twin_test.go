@@ -251,6 +251,15 @@ func (m *memStream) Bounds(context.Context) (broker.Bounds, error) {
 	return broker.Bounds{Floor: m.floorID(), Head: m.head()}, nil
 }
 
+func (m *memStream) Newest(context.Context) (broker.ID, error) {
+	if _, err := m.ask(); err != nil {
+		return broker.ID{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head(), nil
+}
+
 func (m *memStream) Read(_ context.Context, after, upTo uint64, f broker.Filter, lim broker.Limits) (broker.Page, broker.ID, error) {
 	events, err := m.ask()
 	if err != nil {

@@ -235,13 +235,14 @@ func (s *server) ensureStream(ctx context.Context) error {
 		replicas = s.cfg.StreamReplicas
 	}
 	err := s.client.EnsureStream(ctx, jetstream.StreamConfig{
-		Name:      string(s.cfg.Stream),
-		Subjects:  s.cfg.Subjects,
-		MaxAge:    s.cfg.StreamMaxAge,
-		MaxBytes:  int64(s.cfg.StreamMaxBytes),
-		MaxEvents: s.cfg.StreamMaxEvents,
-		Replicas:  int(replicas),
-		Manage:    s.cfg.ManageStream,
+		Name:         string(s.cfg.Stream),
+		Subjects:     s.cfg.Subjects,
+		MaxAge:       s.cfg.StreamMaxAge,
+		MaxBytes:     int64(s.cfg.StreamMaxBytes),
+		MaxEvents:    s.cfg.StreamMaxEvents,
+		Replicas:     int(replicas),
+		MirrorDomain: string(s.cfg.MirrorDomain),
+		Manage:       s.cfg.ManageStream,
 	})
 	s.noteStream(err)
 	if errors.Is(err, jetstream.ErrConfig) {

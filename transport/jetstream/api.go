@@ -83,8 +83,21 @@ func (c *Client) getMsg(ctx context.Context, stream string, req msgGetRequest) (
 	return e, true, nil
 }
 
-// streamInfo asks the stream's leader for its state.
+// streamInfo asks the stream's leader for its state. A mirror's begins after its last hole.
 func (c *Client) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+	info, err := c.rawStreamInfo(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c.noteOrigin(info.Config)
+	if err := c.skipHoles(ctx, name, info); err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+// rawStreamInfo returns the state as it is.
+func (c *Client) rawStreamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, ErrStreamMissing

@@ -61,7 +61,7 @@ func (s *session) check(ctx context.Context, a audit) error {
 	if err := s.checkDelivery(ctx, a.info.State); err != nil {
 		return err
 	}
-	s.observe(a.info.State)
+	s.observe(a.info)
 	return nil
 }
 
@@ -93,17 +93,36 @@ func (s *session) checkDelivery(ctx context.Context, state jetstream.StreamState
 }
 
 // observe notes the stream's state for Status and for the sink.
-func (s *session) observe(state jetstream.StreamState) {
+func (s *session) observe(info *jetstream.StreamInfo) {
+	state, newest := info.State, newestOf(info)
 	reached := max(s.head.Seq, s.tail)
 	if state.Msgs == 0 || reached >= state.LastSeq {
 		reached = state.LastSeq
 	}
-	s.sink.Upstream(headOf(state))
+	s.sink.Upstream(newest)
+	s.noteContact(info)
 	s.r.update(func(st *ReaderStatus) {
 		st.Problem = ""
+		if cutOff(info) {
+			st.Problem = "the stream is a mirror that has no contact with its origin"
+		}
 		st.Position = s.head.Seq
-		st.LastSeq = state.LastSeq
-		st.Lag = state.LastSeq - min(reached, state.LastSeq)
+		st.LastSeq = newest.Seq
+		st.Lag = newest.Seq - min(reached, newest.Seq)
 		st.CaughtUp = st.CaughtUp || reached >= s.goal
 	})
+}
+
+// noteContact logs once that a mirror is cut off from its origin, and once that it is not
+// any more.
+func (s *session) noteContact(info *jetstream.StreamInfo) {
+	switch cut := cutOff(info); {
+	case cut == s.r.cutOff:
+		return
+	case cut:
+		s.r.log.Warn("the stream is a mirror that has no contact with its origin: nothing new comes", "origin", info.Mirror.Name)
+	default:
+		s.r.log.Info("the mirror has contact with its origin again")
+	}
+	s.r.cutOff = !s.r.cutOff
 }

@@ -66,6 +66,11 @@ type Client struct {
 	lastErr error                   // of the connection, until it is up again
 	stream  string                  // set by EnsureStream
 	denied  map[string]bool         // permissions found to be missing
+	// origin is of what the stream is a mirror, empty where it is none, as it was last
+	// found; mirrored, whether it has ever been one.
+	origin   origin
+	mirrored bool
+	dense    dense // where the last hole of a mirror ends, as far as it was looked for
 }
 
 // Status is the state of the connection.

@@ -15,6 +15,10 @@
 //   - A connection is kept for ever, whatever happens to the server. What only an
 //     operator can mend is an error at the start that matches [ErrConfig].
 //   - An existing stream is not changed without being asked to.
+//   - The stream may be a mirror, whose ids are its origin's. An id that it has not got
+//     yet is asked of the origin, and where the origin's retention was faster than the
+//     mirror, that is told as a gap (see mirror.go). A mirror is never replaced by a
+//     stream of another kind.
 //   - [History] answers for the stream's leader, or returns an error that wraps
 //     broker.ErrUnavailable. It never passes off a partial answer as a whole one.
 //   - Memory is bounded: a session of the reader holds one batch, one inbox and
@@ -32,7 +36,11 @@
 //     replica has received but not applied an event, sees that event. Replicas
 //     that lag by the leader's account are not asked.
 //   - Events that were deleted one by one (as opposed to expired) are left out
-//     without a word: whoever deletes them wants that.
+//     without a word: whoever deletes them wants that. On a mirror they cannot be told
+//     from expired ones, and what lies before them is as gone.
+//   - That a mirror is one of what its origin holds now: when the origin is made again or
+//     restored from an older copy, the server goes on with the mirror as if nothing had
+//     happened, and whoever did it has to make the mirror again.
 //
 // Concurrency: [Client] and [History] may be used from any number of goroutines.
 // [Reader].Run is for one goroutine at a time and is the only one that calls the

@@ -46,6 +46,7 @@ type History struct {
 	stream  string
 	timeout time.Duration
 	slots   chan struct{} // one token for each question under way
+	origins chan struct{} // one token for each question to a mirror's origin
 	cache   cache
 	looks   looks
 }
@@ -68,6 +69,7 @@ func NewHistory(c *Client, opt HistoryOptions) *History {
 		stream:  opt.Stream,
 		timeout: opt.Timeout,
 		slots:   make(chan struct{}, opt.Concurrency),
+		origins: make(chan struct{}, originQuestions),
 		cache:   cache{maxBytes: opt.CacheBytes},
 	}
 }
@@ -97,9 +99,13 @@ func (h *History) within(ctx context.Context, verb string, answer func(context.C
 // withSlot runs a question when fewer than the bound are under way. One question must
 // not wait for another within.
 func (h *History) withSlot(ctx context.Context, question func() error) error {
+	return withToken(ctx, h.slots, question)
+}
+
+func withToken(ctx context.Context, tokens chan struct{}, question func() error) error {
 	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
+	case tokens <- struct{}{}:
+		defer func() { <-tokens }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -121,6 +127,28 @@ func (h *History) bounds(ctx context.Context) (broker.Bounds, error) {
 		return broker.Bounds{}, err
 	}
 	return broker.Bounds{Floor: floorOf(info.State), Head: headOf(info.State)}, nil
+}
+
+// Newest implements broker.History. Of a mirror, the origin is asked.
+func (h *History) Newest(ctx context.Context) (id broker.ID, err error) {
+	err = h.within(ctx, "ask for the newest event", func(ctx context.Context) error {
+		if err := h.withSlot(ctx, func() error {
+			b, err := h.bounds(ctx)
+			id = b.Head
+			return err
+		}); err != nil {
+			return err
+		}
+		o, ok := h.c.mirrorOf()
+		if !ok {
+			return nil
+		}
+		return withToken(ctx, h.origins, func() (err error) {
+			id, err = h.c.originHead(ctx, o)
+			return err
+		})
+	})
+	return id, err
 }
 
 // At implements broker.History.

@@ -60,7 +60,7 @@ func (c *Client) publish(ctx context.Context, p broker.Publication) (broker.Rece
 	if err != nil {
 		return broker.Receipt{}, c.publishError(ctx, p.Subject, err)
 	}
-	if want := c.streamName(); want != "" && ack.Stream != want {
+	if want := c.storedBy(); want != "" && ack.Stream != want {
 		return broker.Receipt{}, fmt.Errorf("%w: stream %s stored it, not %s", broker.ErrNoStream, ack.Stream, want)
 	}
 	return broker.Receipt{Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
@@ -103,9 +103,14 @@ func natsMsg(p broker.Publication) *nats.Msg {
 	return msg
 }
 
-func (c *Client) streamName() string {
+// storedBy returns the name of the stream that stores what is published: of a mirror, its
+// origin's.
+func (c *Client) storedBy() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stream != "" && c.origin.stream != "" {
+		return c.origin.stream
+	}
 	return c.stream
 }
 
@@ -124,8 +129,16 @@ func (c *Client) publishError(ctx context.Context, subject string, err error) er
 }
 
 // subjectTaken reports whether some stream is configured for the subject, or
-// nobody can tell: a stream without a leader does not answer a publish either.
+// nobody can tell: a stream without a leader does not answer a publish either, nor does
+// the origin of a mirror that is cut off from it.
 func (c *Client) subjectTaken(ctx context.Context, subject string) bool {
-	_, err := c.js.StreamNameBySubject(ctx, subject)
+	js := c.js
+	if o, ok := c.mirrorOf(); ok {
+		var err error
+		if js, err = jetstream.NewWithAPIPrefix(c.nc, o.api); err != nil {
+			return true
+		}
+	}
+	_, err := js.StreamNameBySubject(ctx, subject)
 	return apiCode(err) != codeNotFound
 }

@@ -54,6 +54,8 @@ type Reader struct {
 	opt ReaderOptions
 	log *slog.Logger
 
+	cutOff bool // whether it was logged that a mirror is; it belongs to Run
+
 	mu     sync.Mutex // guards the fields below; nothing blocks while it is held
 	status ReaderStatus
 	// lastTypeWarning limits the warnings about event types.

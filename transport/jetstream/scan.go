@@ -72,7 +72,7 @@ func (c *Client) placedWell(ctx context.Context, stream string, consumer *jetstr
 	if consumer.Cluster == nil || consumer.Cluster.Leader == "" {
 		return true, nil // one server
 	}
-	info, err := c.streamInfo(ctx, stream)
+	info, err := c.rawStreamInfo(ctx, stream)
 	if err != nil {
 		return false, err
 	}

@@ -139,6 +139,9 @@ func (s *session) begin(ctx context.Context) error {
 		return err
 	}
 	s.created, s.goal = info.Created, info.State.LastSeq
+	if !cutOff(info) { // else it would have to wait for who knows how long
+		s.goal = newestOf(info).Seq
+	}
 	s.head = s.sink.Head()
 	last := headOf(info.State)
 
@@ -160,7 +163,7 @@ func (s *session) begin(ctx context.Context) error {
 	}
 	s.head = s.sink.Head()
 	s.position.Store(s.head.Seq)
-	s.observe(info.State)
+	s.observe(info)
 	return nil
 }
 

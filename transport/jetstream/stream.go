@@ -27,6 +27,9 @@ type StreamConfig struct {
 	// Replicas is for a clustered server. Default: 1 for a new stream, as found
 	// for an existing one.
 	Replicas int
+	// MirrorDomain, unless empty, is a JetStream domain: a missing stream is made as a
+	// mirror of the one of the same name there.
+	MirrorDomain string
 	// Manage allows changing an existing stream to fit. Otherwise it is checked
 	// only, and its limits are its own.
 	Manage bool
@@ -89,17 +92,23 @@ func (c *Client) ensureStream(ctx context.Context, cfg StreamConfig) error {
 		return startupError(err)
 	}
 	found := stream.CachedInfo().Config
+	c.noteOrigin(found)
 	if cfg.Manage && found.Mirror == nil {
 		return c.updateStream(ctx, cfg, found)
 	}
-	c.noteLimits(cfg, found)
+	if found.Mirror == nil {
+		c.noteLimits(cfg, found)
+	}
 	return checkStream(cfg, found)
 }
 
 func (c *Client) createStream(ctx context.Context, cfg StreamConfig) error {
+	if cfg.MirrorDomain == "" && c.wasMirror() {
+		return fmt.Errorf("%w, and was a mirror: it is for whoever made it to make it again", ErrStreamMissing)
+	}
 	_, err := c.js.CreateStream(ctx, cfg.newStream())
 	if err == nil {
-		c.log.Info("made the stream", "stream", cfg.Name, "subjects", cfg.Subjects)
+		c.log.Info("made the stream", "stream", cfg.Name, "subjects", cfg.Subjects, "mirror_domain", cfg.MirrorDomain)
 		return nil
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -112,7 +121,7 @@ func (c *Client) createStream(ctx context.Context, cfg StreamConfig) error {
 // give way; nothing else makes holes: no limit by subject, no roll-up, no expiry
 // of single messages, no deletion.
 func (cfg StreamConfig) newStream() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+	s := jetstream.StreamConfig{
 		Name:        cfg.Name,
 		Subjects:    cfg.Subjects,
 		Retention:   jetstream.LimitsPolicy,
@@ -126,6 +135,11 @@ func (cfg StreamConfig) newStream() jetstream.StreamConfig {
 		AllowDirect: true,
 		DenyDelete:  true,
 	}
+	if cfg.MirrorDomain != "" {
+		s.Mirror = &jetstream.StreamSource{Name: cfg.Name, Domain: cfg.MirrorDomain}
+		s.Subjects, s.Duplicates = nil, 0 // both are the origin's business
+	}
+	return s
 }
 
 // duplicates returns the window for repeated ids, which the server wants within
@@ -153,6 +167,9 @@ func checkStream(cfg StreamConfig, found jetstream.StreamConfig) error {
 	}
 	if found.Mirror == nil && !coversAll(found.Subjects, cfg.Subjects) {
 		refuse("subjects", found.Subjects, cfg.Subjects, "they do not cover the configured ones")
+	}
+	if m := found.Mirror; m != nil && (m.FilterSubject != "" || len(m.SubjectTransforms) > 0) {
+		refuse("mirror", "of a part", "of a whole stream", "what it leaves out could not be told from what it lacks")
 	}
 	if found.Retention != jetstream.LimitsPolicy {
 		refuse("retention", found.Retention, jetstream.LimitsPolicy, "events would go as soon as one instance had read them")

@@ -102,8 +102,28 @@ func TestClient_EnsureStream(t *testing.T) {
 		makeStream(t, js, func(c *natsjs.StreamConfig) {
 			c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: "ORIGIN"}
 		})
+		c := connect(t, s.ClientURL())
 		ensure(t, c)
 		ensure(t, c, func(cfg *jetstream.StreamConfig) { cfg.Manage = true })
+
+		remove(t)
+		err := c.EnsureStream(ctx, jetstream.StreamConfig{Name: streamName, Subjects: []string{"events.>"}})
+		wantError(t, err, jetstream.ErrStreamMissing) // a stream in its place would be another one
+		if errors.Is(err, jetstream.ErrConfig) {
+			t.Errorf("got %v, which is not for good", err)
+		}
+	})
+
+	t.Run("refuses_a_mirror_of_a_part", func(t *testing.T) {
+		remove(t)
+		makeStream(t, js, func(c *natsjs.StreamConfig) { c.Name = "ORIGIN" })
+		defer func() { _ = js.DeleteStream(ctx, "ORIGIN") }()
+		makeStream(t, js, func(c *natsjs.StreamConfig) {
+			c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: "ORIGIN", FilterSubject: "events.a"}
+		})
+		err := connect(t, s.ClientURL()).EnsureStream(ctx, jetstream.StreamConfig{Name: streamName, Subjects: []string{"events.>"}})
+		wantError(t, err, jetstream.ErrConfig)
+		remove(t)
 	})
 
 	t.Run("manages_only_what_differs", func(t *testing.T) {

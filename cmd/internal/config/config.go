@@ -41,6 +41,7 @@ type Config struct {
 	StreamMaxBytes  Size          `name:"stream-max-bytes" default:"1GiB" min:"1MiB" doc:"How much the stream keeps; the oldest goes first."`
 	StreamMaxEvents int64         `name:"stream-max-events" default:"10000000" min:"1" doc:"How many events the stream keeps."`
 	StreamReplicas  int64         `name:"stream-replicas" default:"1" min:"1" max:"5" doc:"On how many servers of a NATS cluster the stream is stored. Unless this is set, an existing stream keeps its own number."`
+	MirrorDomain    Domain        `name:"mirror-domain" default:"" doc:"Make the stream, when missing, as a mirror of the one of the same name in this JetStream domain: for gateways in another region. An existing stream is taken for what it is, mirror or not."`
 	ManageStream    bool          `name:"manage-stream" default:"false" doc:"Change an existing stream to these settings instead of only checking it."`
 
 	RingMaxAge    time.Duration `name:"ring-max-age" default:"24h" min:"1s" doc:"How long the local ring keeps an event. Older ones are read from the stream."`
@@ -128,6 +129,8 @@ func (c *Config) check() error {
 		return errors.New("nats-tls-* is set without nats-url: it is for an external NATS server")
 	case c.Embedded() && c.StreamReplicas > 1:
 		return errors.New("stream-replicas is above 1 without nats-url: the embedded NATS server is a single one")
+	case c.Embedded() && c.MirrorDomain != "":
+		return errors.New("mirror-domain is set without nats-url: the embedded NATS server knows no other")
 	case c.Embedded() && c.PublishMaxBytes > jetstream.EmbeddedMaxPayload:
 		return fmt.Errorf("publish-max-bytes is above %s without nats-url: the embedded NATS server takes no more", Size(jetstream.EmbeddedMaxPayload))
 	case c.AdminListen.Set && c.AdminListen.Port > 0 && c.AdminListen.Address == c.Listen:

@@ -214,6 +214,22 @@ func (s *StreamName) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Domain is the name of a JetStream domain, or empty.
+type Domain string
+
+func (Domain) allowed() string { return "the name of a JetStream domain" }
+
+// UnmarshalText checks that the name can stand in a subject, which is where the server
+// has it.
+func (d *Domain) UnmarshalText(b []byte) error {
+	text := string(b)
+	if text != "" && (broker.ValidateSubject(text) != nil || strings.Contains(text, ".")) {
+		return errors.New("is no such name")
+	}
+	*d = Domain(text)
+	return nil
+}
+
 // Subjects are NATS subjects, wildcards allowed, none covered by another.
 type Subjects []string
 
