@@ -7,16 +7,41 @@ const patience = {
 	expect: { poll: { timeout: 30_000 } },
 };
 
+/** Two files at a time, each with a gateway and a browser of its own. */
+const sideBySide = { maxWorkers: 2, sequence: { groupOrder: 0 } };
+
+/** After the others, and one at a time: the pages keep time, and count frames. */
+const alone = { fileParallelism: false, sequence: { groupOrder: 1 } };
+
 export default defineConfig({
 	test: {
 		globalSetup: "testing/setup.ts",
-		// Many files have a gateway and a browser of their own: one at a time.
-		fileParallelism: false,
 		projects: [
-			{ test: { name: "pages", include: ["src/**/*.test.ts"] } },
-			{ test: { name: "client", include: ["client/test/**/*.test.ts"], ...patience } },
-			{ test: { name: "contract", include: ["client/contract/**/*.test.ts"], ...patience } },
-			{ test: { name: "browser", include: ["client/browser/**/*.test.ts"], ...patience } },
+			{ test: { name: "pages", include: ["src/**/*.test.ts"], ...sideBySide } },
+			{
+				test: {
+					name: "client",
+					include: ["client/test/**/*.test.ts"],
+					...patience,
+					...sideBySide,
+				},
+			},
+			{
+				test: {
+					name: "contract",
+					include: ["client/contract/**/*.test.ts"],
+					...patience,
+					...sideBySide,
+				},
+			},
+			{
+				test: {
+					name: "browser",
+					include: ["client/browser/**/*.test.ts"],
+					...patience,
+					...sideBySide,
+				},
+			},
 			{
 				test: {
 					name: "clients",
@@ -24,9 +49,10 @@ export default defineConfig({
 					globalSetup: "clients/setup.ts",
 					maxConcurrency: 8,
 					...patience,
+					...sideBySide,
 				},
 			},
-			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience } },
+			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience, ...alone } },
 		],
 	},
 });

@@ -18,7 +18,8 @@ export class ModuleServer {
 			configFile: false,
 			appType: "custom",
 			logLevel: "error",
-			cacheDir: "node_modules/.vite-testing",
+			// Files run side by side, and would prepare packages in each other's way.
+			cacheDir: `node_modules/.vite-testing/${process.env["VITEST_POOL_ID"]}`,
 			optimizeDeps: { noDiscovery: true, include: [...packages] },
 			server: { host: "127.0.0.1", port: 0, hmr: false, ws: false, watch: null },
 			plugins: [{ name: "pages", configureServer: servePages }],
