@@ -359,7 +359,7 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"Traffic", "Clients", "Ring", "NATS", "Refusals", "Process"}; !slices.Equal(rows, want) {
+	if want := []string{"Traffic", "Clients", "Questions", "Ring", "NATS", "Refusals", "Process"}; !slices.Equal(rows, want) {
 		t.Errorf("rows %v, want %v", rows, want)
 	}
 }
