@@ -58,10 +58,17 @@ const (
 	highestPort = 31999
 )
 
-// freeAddress returns an address of this machine at which nobody listens.
+// taken are the addresses that were handed out: who got one listens there later.
+var taken sync.Map
+
+// freeAddress returns an address of this machine at which nobody listens, and which nobody
+// else here got.
 func freeAddress() (string, error) {
 	for range 1000 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(highestPort-lowestPort)))
+		if _, before := taken.LoadOrStore(addr, true); before {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			return addr, l.Close()
 		}

@@ -56,8 +56,7 @@ func newRig(ctx context.Context, opt Options) (*rig, error) {
 		r.layOut, r.startNATS, r.connect, r.startGateways, r.startHAProxy,
 	} {
 		if err := step(ctx); err != nil {
-			r.close()
-			return nil, err
+			return nil, errors.Join(err, r.err(), r.close())
 		}
 	}
 	return r, nil
@@ -203,8 +202,8 @@ func (r *rig) close() error {
 func (r *rig) processes() []*process {
 	var all []*process
 	for i := range nodes {
-		if r.gateways[i] != nil {
-			all = append(all, r.gateways[i].process)
+		if g := r.gateways[i]; g != nil && g.process != nil {
+			all = append(all, g.process)
 		}
 		if r.nats[i] != nil {
 			all = append(all, r.nats[i].process)
