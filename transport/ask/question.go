@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,7 @@ const (
 	HeaderAnswer   = "Ringcast-Answer-Subject"
 	HeaderCancel   = "Ringcast-Cancel-Subject"
 	HeaderAlive    = "Ringcast-Alive-Subject"
+	HeaderSequence = "Ringcast-Answer-Sequence"
 	HeaderIdentity = "Ringcast-Identity"
 )
 
@@ -129,10 +131,11 @@ func (d *Desk) handOver(ctx context.Context, a Answer, q Question) error {
 
 func (d *Desk) request(ctx context.Context, a Answer, q Question) error {
 	msg := &nats.Msg{Subject: QuestionPrefix + q.Subject, Data: q.Body, Header: nats.Header{
-		HeaderID:     {a.ID},
-		HeaderAnswer: {a.Subject},
-		HeaderCancel: {cancelSubject(a.ID)},
-		HeaderAlive:  {aliveSubject(a.ID)},
+		HeaderID:       {a.ID},
+		HeaderAnswer:   {a.Subject},
+		HeaderSequence: {strconv.FormatUint(a.claim, 10)},
+		HeaderCancel:   {cancelSubject(a.ID)},
+		HeaderAlive:    {aliveSubject(a.ID)},
 	}}
 	if q.Identity != "" {
 		msg.Header[HeaderIdentity] = []string{escapeIdentity(q.Identity)}

@@ -191,6 +191,7 @@ func TestAsk_Stream(t *testing.T) {
 	header := <-got
 	for name, value := range map[string]string{
 		ask.HeaderID: id, ask.HeaderAnswer: "events.answers." + id, ask.HeaderCancel: "_ask." + id + ".cancel", ask.HeaderAlive: "_ask." + id + ".alive",
+		ask.HeaderSequence: "1",
 	} {
 		if header.Get(name) != value {
 			t.Errorf("header %s is %q, want %q", name, header.Get(name), value)
