@@ -92,6 +92,11 @@ soak: tools build $(INSTALL) ## Load three gateways for DURATION (30m) with clie
 	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
 	go run ./cmd/internal/faults/suite -soak -rate 100 -duration $(DURATION) -note '$(NOTE)'
 
+.PHONY: rolling
+rolling: tools build ## Restart three gateways one after the other under 6,000 clients; fails if these come back in bursts; writes deploy/faults
+	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
+	go run ./cmd/internal/faults/suite -rolling -clients 6000 -rate 80 -duration 20s -note '$(NOTE)'
+
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -30,10 +30,14 @@
 // [Soak] runs the same parts without faults, under clients that come and go, and fails
 // where memory, goroutines, open files or the ring grow.
 //
+// [Rolling] restarts the gateways one after the other under thousands of clients that do as
+// browsers do, and fails where they come back in bursts, would not come back, or cost the
+// gateways much more for long. HAProxy reaches these without links.
+//
 // Links need no privileges. A disk that is full takes root, for a file system of its
 // own; without, that kind is left out.
 //
 // It runs on Linux only, as `ringcast bench` does.
 //
-// Concurrency: [Run] and [Soak] each use the whole machine; one at a time.
+// Concurrency: [Run], [Soak] and [Rolling] each use the whole machine; one at a time.
 package faults

@@ -61,14 +61,18 @@ func (r *rig) haproxyConfig() (string, error) {
 		server := serverLine.FindStringSubmatch(line)
 		lines := ""
 		for i, k := range r.backends {
-			lines += fmt.Sprintf("    server gateway-%d%s %s %s\n", i, server[1], k.addr, server[2])
+			addr := k.addr
+			if r.opt.Direct {
+				addr = k.target
+			}
+			lines += fmt.Sprintf("    server gateway-%d%s %s %s\n", i, server[1], addr, server[2])
 		}
 		return lines
 	})
 	for _, edit := range []struct{ from, to string }{
 		{"    user haproxy\n    group haproxy\n", ""}, // which only root can become
 		{"log /dev/log local0", "log stdout format raw local0"},
-		{"maxconn 20000", "maxconn 6000\n    tune.rcvbuf.server 65536\n    tune.sndbuf.client 65536"},
+		{"maxconn 20000", fmt.Sprintf("maxconn %d", r.opt.connections()) + "\n    tune.rcvbuf.server 65536\n    tune.sndbuf.client 65536"},
 		{"bind :443 ssl crt /etc/ringcast/tls/both.pem alpn h2,http/1.1", "bind " + r.frontend},
 		{"timeout client 60s", "timeout client " + quietTimeout},
 		{"timeout server 60s", "timeout server " + quietTimeout},

@@ -27,6 +27,9 @@ type Options struct {
 	Stay, Away time.Duration
 	// Rate is how many events a second are published.
 	Rate float64
+	// Direct has no links between HAProxy and the gateways, which would cost more than
+	// they where there are thousands of clients.
+	Direct bool
 	// SmallDisk has the last gateway's ring on a file system that can be made full.
 	SmallDisk bool
 
@@ -58,6 +61,11 @@ func (o Options) check() error {
 		return errors.New("programs and folder must be named")
 	}
 	return nil
+}
+
+// connections is how many come to HAProxy at most, with some to spare.
+func (o Options) connections() int {
+	return o.Clients + o.SlowReaders + o.Visitors + o.Storm + 1000
 }
 
 // kinds returns the names of the kinds that are made, each as often as its weight.

@@ -99,16 +99,20 @@ func (r *run) startLoad(ctx context.Context) error {
 	if err := r.publishFirst(ctx); err != nil {
 		return err
 	}
-	for room := range rooms {
-		for seat := range seats {
-			r.subjects = append(r.subjects, fmt.Sprintf("events.room.%c.%d", 'a'+room, seat))
-		}
-	}
+	r.nameSubjects()
 	r.makeClients()
 	if err := r.startClients(ctx); err != nil {
 		return err
 	}
 	return r.startPublishers(ctx)
+}
+
+func (r *run) nameSubjects() {
+	for room := range rooms {
+		for seat := range seats {
+			r.subjects = append(r.subjects, fmt.Sprintf("events.room.%c.%d", 'a'+room, seat))
+		}
+	}
 }
 
 // publishFirst publishes one event, after whose id every client begins: one that is

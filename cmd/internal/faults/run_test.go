@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,20 @@ import (
 	"ringcast/cmd/internal/faults"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// programs is the folder for what all tests run.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "ringcast-faults-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(programs)
+		os.Exit(code)
+	}))
+}
 
 // seed is one whose six faults are of six kinds: on gateways, a ring, NATS, the network
 // and clients.
@@ -22,11 +36,11 @@ const seed = 1229
 
 // options returns what the short forms have in common.
 func options(t *testing.T) faults.Options {
-	programs := t.TempDir()
+	t.Helper()
 	return faults.Options{
 		Clients: 30, SlowReaders: 2, Visitors: 5, Stay: 5 * time.Second, Away: 5 * time.Second, Storm: 100, Rate: 40,
-		Ringcast:      build(t, programs, "ringcast", "ringcast/cmd/ringcast"),
-		NATSServer:    build(t, programs, "nats-server", "github.com/nats-io/nats-server/v2"),
+		Ringcast:      build(t, "ringcast", "ringcast/cmd/ringcast"),
+		NATSServer:    build(t, "nats-server", "github.com/nats-io/nats-server/v2"),
 		HAProxyConfig: "../../../deploy/proxies/haproxy.cfg",
 		Web:           "../../../transport/web",
 		Dir:           t.TempDir(),
@@ -93,10 +107,50 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// build builds a program, without the race detector: it would be the slowest part.
-func build(t *testing.T, dir, name, source string) string {
+// TestRolling is the short form of `make rolling`, too short to judge how evenly it goes.
+// Every client loses its stream once at least, to the gateway that it is at in the
+// beginning.
+func TestRolling(t *testing.T) {
+	opt := options(t)
+	opt.Clients, opt.Duration, opt.GatewayFlags = 150, time.Second, []string{"--retry", "300ms"}
+	report, err := faults.Rolling(t.Context(), opt, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Faultless(); err != nil {
+		t.Error(err)
+	}
+	if report.Refused > 0 {
+		t.Errorf("%d answers would have ended a browser's EventSource", report.Refused)
+	}
+	if len(report.Restarts) != 3 {
+		t.Fatalf("%d restarts", len(report.Restarts))
+	}
+	reconnects, streams, followed, taken := uint64(0), 0, 0, 0.0
+	for _, e := range report.Libraries {
+		reconnects += e.Reconnects
+	}
+	for _, r := range report.Restarts {
+		streams += r.Streams
+	}
+	if n := opt.Clients; reconnects < uint64(n) || streams < n {
+		t.Errorf("%d reconnects of %d clients, whose gateways had %d streams in all", reconnects, n, streams)
+	}
+	for _, s := range report.Seconds {
+		followed, taken = max(followed, s.Streams[0]), taken+s.Gateways[0]+s.HAProxy+s.NATS
+	}
+	if followed == 0 || taken == 0 {
+		t.Errorf("it looked at gateways and saw %d streams, and %.2f cores taken", followed, taken)
+	}
+}
+
+// build builds a program, once, without the race detector: it would be the slowest part.
+func build(t *testing.T, name, source string) string {
 	t.Helper()
-	program := filepath.Join(dir, name)
+	program := filepath.Join(programs, name)
+	if _, err := os.Stat(program); err == nil {
+		return program
+	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {

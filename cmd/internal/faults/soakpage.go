@@ -4,7 +4,6 @@ package faults
 
 import (
 	"fmt"
-	"html"
 	"strings"
 	"time"
 )
@@ -55,61 +54,20 @@ func measureOf(name string) measure {
 	return measure{Name: name}
 }
 
-// Measures of the chart, in pixels.
-const (
-	chartWidth   = 860
-	panelLeft    = 70
-	panelWidth   = 760
-	panelHeight  = 110
-	panelSpacing = 46
-)
-
-var gatewayColours = [nodes]string{"#2f6fed", "#e8a33d", "#1e8e3e"}
-
-// Chart draws a panel for each measure, with a line for each gateway. It draws its own
-// background, so that it can be read on a dark page.
+// Chart draws a panel for each measure, with a line for each gateway.
 func (p *SoakReport) Chart() string {
-	var b strings.Builder
-	y := 40
-	for i := range nodes {
-		x := panelLeft + 110*i
-		fmt.Fprintf(&b, `<rect x="%d" y="10" width="12" height="3" fill="%s"/>`+"\n", x, gatewayColours[i])
-		label(&b, x+18, 15, "", fmt.Sprintf("gateway-%d", i))
+	c := chart{
+		title:  "Memory, goroutines, open files and ring file over time",
+		note:   "grey: not judged",
+		legend: gatewayLines(),
+		grey:   []stretch{{0, p.Judged}},
 	}
-	label(&b, panelLeft+110*nodes, 15, `fill="#5f6368"`, "grey: not judged")
 	for _, m := range measures {
-		p.drawPanel(&b, m, y)
-		y += panelHeight + panelSpacing
-	}
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" `+
-		`font-family="system-ui, sans-serif" font-size="12" fill="#202124" role="img" aria-label="Memory, goroutines, open files and ring file over time">`+"\n"+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n%[3]s</svg>\n", chartWidth, y, b.String())
-}
-
-func (p *SoakReport) drawPanel(b *strings.Builder, m measure, y int) {
-	most, end := 1e-9, time.Second
-	for _, s := range p.Samples {
-		most, end = max(most, m.of(s)), max(end, s.At)
-	}
-	most *= 1.1
-	at := func(d time.Duration) float64 { return panelLeft + panelWidth*d.Seconds()/end.Seconds() }
-	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="#f1f3f4"/>`+"\n", panelLeft, y, at(min(p.Judged, end))-panelLeft, panelHeight)
-	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="none" stroke="#dadce0"/>`+"\n", panelLeft, y, panelWidth, panelHeight)
-	label(b, panelLeft, y-5, `font-weight="600"`, m.Name)
-	label(b, panelLeft-6, y+10, `text-anchor="end" fill="#5f6368"`, m.format(most))
-	label(b, panelLeft-6, y+panelHeight, `text-anchor="end" fill="#5f6368"`, "0")
-	label(b, panelLeft+panelWidth, y+panelHeight+14, `text-anchor="end" fill="#5f6368"`, end.Round(time.Second).String())
-	for g := range nodes {
-		var points []string
+		lines := gatewayLines()
 		for _, s := range p.Samples {
-			if s.Gateway == g {
-				points = append(points, fmt.Sprintf("%.1f,%.1f", at(s.At), float64(y+panelHeight)-panelHeight*m.of(s)/most))
-			}
+			lines[s.Gateway].add(s.At, m.of(s))
 		}
-		fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", strings.Join(points, " "), gatewayColours[g])
+		c.panels = append(c.panels, panel{name: m.Name, format: m.format, lines: lines})
 	}
-}
-
-func label(b *strings.Builder, x, y int, attributes, content string) {
-	fmt.Fprintf(b, `<text x="%d" y="%d" %s>%s</text>`+"\n", x, y, attributes, html.EscapeString(content))
+	return c.svg()
 }

@@ -2,7 +2,7 @@
 
 // Command suite runs the fault harness for `make faults`: it makes the faults that a
 // seed says, and writes what came of it as a page and as JSON. With -soak it is that of
-// `make soak`.
+// `make soak`, with -rolling that of `make rolling`.
 package main
 
 import (
@@ -35,11 +35,13 @@ func main() {
 	}
 }
 
-// suite is one `make faults` or `make soak`.
+// suite is one `make faults`, `make soak` or `make rolling`.
 type suite struct {
 	faults.Options
 	soak      bool
 	every     time.Duration
+	rolling   bool
+	between   time.Duration
 	out, note string
 }
 
@@ -47,6 +49,8 @@ func (s *suite) parse() {
 	s.Log = log.New(os.Stderr, "", log.Ltime|log.Lmicroseconds).Printf
 	flag.BoolVar(&s.soak, "soak", false, "make no faults: look at what grows")
 	flag.DurationVar(&s.every, "every", 5*time.Second, "of a soak: how often the gateways are looked at")
+	flag.BoolVar(&s.rolling, "rolling", false, "make no faults: restart the gateways one after the other; -duration is how long is looked before and after")
+	flag.DurationVar(&s.between, "between", 10*time.Second, "of a rolling restart: the time between two gateways")
 	flag.Uint64Var(&s.Seed, "seed", 0, "what decides about the faults; 0 takes one at random")
 	flag.IntVar(&s.Faults, "faults", 200, "how many faults are made")
 	flag.StringVar(&s.Only, "only", "", "only kinds of faults with this in their names")
@@ -84,8 +88,11 @@ func (s *suite) run(ctx context.Context) error {
 		return err
 	}
 	work := s.runFaults
-	if s.soak {
+	switch {
+	case s.soak:
 		work = s.runSoak
+	case s.rolling:
+		work = s.runRolling
 	}
 	if err := work(ctx); err != nil {
 		return fmt.Errorf("%w (stores and logs are in %s)", err, s.Dir)
@@ -130,6 +137,17 @@ func (s *suite) runSoak(ctx context.Context) error {
 		return errors.Join(err, describeErr)
 	}
 	return errors.Join(err, report.Flat(), s.write(err == nil, "soak.json", report, map[string]string{"SOAK.md": report.Page(), "soak.svg": report.Chart()}))
+}
+
+func (s *suite) runRolling(ctx context.Context) error {
+	report, err := faults.Rolling(ctx, s.Options, s.between)
+	if report == nil {
+		return err
+	}
+	if describeErr := s.describe(ctx, report.Report); describeErr != nil {
+		return errors.Join(err, describeErr)
+	}
+	return errors.Join(err, report.Smooth(), s.write(err == nil, "rolling.json", report, map[string]string{"ROLLING.md": report.Page(), "rolling.svg": report.Chart()}))
 }
 
 // describe adds what only the caller knows.
