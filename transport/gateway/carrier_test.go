@@ -23,8 +23,25 @@ type carrier struct {
 	compression    bool
 }
 
-// over is the carrier of every rig. Tests that change it do not run in parallel.
-var over = carrier{name: "HTTP/1.1"}
+// carriers are what TestStream_Carriers runs tests over.
+var carriers = []carrier{
+	{"TLS", "http/1.1", false},
+	{"HTTP/2", "h2", false},
+	{"gzip", "", true},
+	{"gzip_over_HTTP/2", "h2", true},
+}
+
+// carrierOf returns what the test runs over, which is in its name: plain HTTP/1.1,
+// unless TestStream_Carriers runs it.
+func carrierOf(t testing.TB) carrier {
+	_, name, _ := strings.Cut(t.Name(), "TestStream_Carriers/")
+	for _, c := range carriers {
+		if strings.HasPrefix(name, c.name+"/") {
+			return c
+		}
+	}
+	return carrier{name: "HTTP/1.1"}
+}
 
 // carry returns the listener, the address and the client for a server behind l.
 func (c carrier) carry(l net.Listener) (net.Listener, string, *http.Client) {
@@ -85,21 +102,19 @@ func TestStream_Carriers(t *testing.T) {
 		"Subscriptions":     TestSubscriptions,
 		"Presence":          TestPresence,
 	}
-	for _, c := range []carrier{
-		{"TLS", "http/1.1", false},
-		{"HTTP/2", "h2", false},
-		{"gzip", "", true},
-		{"gzip over HTTP/2", "h2", true},
-	} {
+	for _, c := range carriers {
 		t.Run(c.name, func(t *testing.T) {
-			plain := over
-			over = c
-			t.Cleanup(func() { over = plain })
 			for name, test := range tests {
 				if c.compression && strings.Contains("WriteTimeout ShutdownUnread", name) {
 					continue // what they send would be too little, compressed
 				}
-				t.Run(name, test)
+				t.Run(name, func(t *testing.T) {
+					// These have a time for what they do, the others wait more than they work.
+					if !slices.Contains([]string{"Drain", "Expires", "Presence", "StreamLog"}, name) {
+						t.Parallel()
+					}
+					test(t)
+				})
 			}
 		})
 	}
@@ -307,7 +322,7 @@ func TestStream_TalkativeClient(t *testing.T) {
 // connection itself no longer than a moment.
 func TestStream_ShutdownUnread(t *testing.T) {
 	r := newRig(t, func(o *rigOptions) {
-		if o.gateway.WriteTimeout = time.Second; over.protocol == "" {
+		if o.gateway.WriteTimeout = time.Second; carrierOf(t).protocol == "" {
 			o.gateway.WriteTimeout = time.Hour
 		}
 	})

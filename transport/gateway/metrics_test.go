@@ -45,7 +45,7 @@ func TestFigures(t *testing.T) {
 		r.subscribe("subject=events.x&format=cloudevents").primed()
 	}
 	carrier := "taken_over"
-	if over.protocol != "" {
+	if r.over.protocol != "" {
 		carrier = "net_http"
 	}
 	open := func(raw, cloudEvents int) string {

@@ -39,6 +39,7 @@ const (
 // rig is a whole gateway on a real NATS server, a real ring and a real socket.
 type rig struct {
 	t        testing.TB
+	over     carrier
 	opts     rigOptions
 	dir      string
 	embedded *jetstream.Embedded
@@ -72,11 +73,11 @@ type rigOptions struct {
 
 func newRig(t testing.TB, change ...func(*rigOptions)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	r := &rig{t: t, over: carrierOf(t), dir: t.TempDir(), addr: "127.0.0.1:0"}
 	r.opts.stream = jetstream.StreamConfig{Name: stream, Subjects: []string{"events.>"}, Manage: true}
 	r.opts.gateway = gateway.Options{
 		Subjects: r.opts.stream.Subjects, Stream: stream, Heartbeat: 100 * time.Millisecond,
-		Retry: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Compression: over.compression,
+		Retry: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Compression: r.over.compression,
 	}
 	for _, c := range change {
 		c(&r.opts)
@@ -142,7 +143,7 @@ func (r *rig) startGateway() {
 		r.t.Fatal(err)
 	}
 	r.addr = l.Addr().String()
-	l, r.url, r.http = over.carry(l)
+	l, r.url, r.http = r.over.carry(l)
 	opts := r.opts.gateway
 	opts.Hub, opts.Publisher, opts.Status = r.hub, r.client, r.status
 	r.meet(&opts)
@@ -174,12 +175,18 @@ func (r *rig) onStop(f func()) { r.stops = append(r.stops, f) }
 
 // stop stops everything in reverse. It may be called more than once.
 func (r *rig) stop() {
+	r.hangUp() // over HTTP/2 a server that shuts down gives idle connections a second
 	for len(r.stops) > 0 {
 		last := len(r.stops) - 1
 		f := r.stops[last]
 		r.stops = r.stops[:last]
 		f()
 	}
+	r.hangUp()
+}
+
+// hangUp closes the connections that no stream needs.
+func (r *rig) hangUp() {
 	if r.http != nil {
 		r.http.CloseIdleConnections()
 	}
@@ -333,9 +340,10 @@ func (r *rig) open(req *http.Request) *subscriber {
 	return s
 }
 
+// close leaves the stream; its connection, over HTTP/2, is idle then.
 func (s *subscriber) close() {
-	s.cancel()
 	_ = s.res.Body.Close()
+	s.cancel()
 }
 
 func (s *subscriber) next() sse.Message {

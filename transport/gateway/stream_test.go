@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -369,30 +370,33 @@ func TestStream_LongSearch(t *testing.T) {
 // Promise 3: who does not read falls behind alone, and has lost nothing when it
 // reads again.
 func TestStream_SlowClient(t *testing.T) {
+	const n, size = 2000, 10_000 // 20 MB: more than the socket's buffers and the ring
 	r := newRig(t, func(o *rigOptions) {
-		o.ring.MaxEvents = 2000
+		o.ring.MaxEvents = n / 10
 		o.gateway.WriteTimeout = time.Minute
 	})
-	const n = 20_000 // some 20 MB: more than the socket's buffers and the ring
 	slow := r.subscribe("subject=events.x")
 	slow.primed()
 	live := r.subscribe("subject=events.x")
 	live.primed()
-	padding := strings.Repeat(".", 1000)
+	noise := make([]byte, (n+size)*3/4) // that gzip cannot make much of, from another place for each event
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	text := base64.StdEncoding.EncodeToString(noise)
+	event := func(i int) string { return fmt.Sprint(i, " ", text[i:i+size]) }
 	for i := range n {
-		if err := r.nats.Publish("events.x", fmt.Appendf(nil, "%d%s", i, padding)); err != nil {
+		if err := r.nats.Publish("events.x", []byte(event(i))); err != nil {
 			t.Fatal(err)
 		}
-		if i%1000 == 999 {
-			for j := i - 999; j <= i; j++ {
-				if got := live.next(); string(got.Data) != fmt.Sprint(j)+padding {
+		if i%100 == 99 {
+			for j := i - 99; j <= i; j++ {
+				if got := live.next(); string(got.Data) != event(j) {
 					t.Fatalf("live client got %.20q, want %d", got.Data, j)
 				}
 			}
 		}
 	}
 	for i := range n {
-		if got := slow.next(); string(got.Data) != fmt.Sprint(i)+padding {
+		if got := slow.next(); string(got.Data) != event(i) {
 			t.Fatalf("slow client got %.20q of type %s, want %d", got.Data, got.Type, i)
 		}
 	}

@@ -109,7 +109,7 @@ func TestSubscriptions(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	carrier := "taken_over"
-	if over.protocol != "" {
+	if r.over.protocol != "" {
 		carrier = "net_http"
 	}
 	if s.Carrier != carrier {
