@@ -58,11 +58,7 @@ type acceptedAnswer struct {
 // postAsk is POST /v1/ask/{subject}: it has a worker answer the question in the body, and
 // answers with the stream of that, with the whole of it as JSON, or with its URL.
 func (s *Server) postAsk(c echo.Context) error {
-	id, err := s.answering(c)
-	if err != nil {
-		return err
-	}
-	form, err := parseAnswerForm(c)
+	id, form, err := s.answering(c)
 	if err != nil {
 		return err
 	}
@@ -81,11 +77,7 @@ func (s *Server) postAsk(c echo.Context) error {
 
 // getAsk is GET /v1/ask/{id}: an answer again, for who has asked.
 func (s *Server) getAsk(c echo.Context) error {
-	id, err := s.answering(c)
-	if err != nil {
-		return err
-	}
-	form, err := parseAnswerForm(c)
+	id, form, err := s.answering(c)
 	if err != nil {
 		return err
 	}
@@ -94,7 +86,7 @@ func (s *Server) getAsk(c echo.Context) error {
 
 // deleteAsk is DELETE /v1/ask/{id}: it has the worker stop, for who has asked.
 func (s *Server) deleteAsk(c echo.Context) error {
-	id, err := s.answering(c)
+	id, _, err := s.answering(c)
 	if err != nil {
 		return err
 	}
@@ -112,12 +104,18 @@ func (s *Server) deleteAsk(c echo.Context) error {
 	return c.NoContent(http.StatusAccepted)
 }
 
-// answering returns who makes a request about questions, where these are answered here.
-func (s *Server) answering(c echo.Context) (*access.Identity, error) {
+// answering returns who makes a request about questions, and in what form it wants the
+// answer, where questions are answered here.
+func (s *Server) answering(c echo.Context) (*access.Identity, answerForm, error) {
 	if s.opts.Ask == nil {
-		return nil, echo.NewHTTPError(http.StatusNotFound, "no questions are answered here: answers is not configured")
+		return nil, answerForm{}, echo.NewHTTPError(http.StatusNotFound, "no questions are answered here: answers is not configured")
 	}
-	return s.opts.Access.Identify(c.Request())
+	id, err := s.opts.Access.Identify(c.Request())
+	if err != nil {
+		return nil, answerForm{}, err
+	}
+	form, err := parseAnswerForm(c)
+	return id, form, err
 }
 
 // answerOf returns the answer that the path names, if it is to the one who asks for it.
