@@ -113,6 +113,15 @@ func (d *Desk) Run(ctx context.Context) {
 // subject returns that of the answer with the id.
 func (d *Desk) subject(id string) string { return d.opts.Answers + "." + id }
 
+// IsAnswer reports whether the subject can be an answer's.
+func (d *Desk) IsAnswer(subject string) bool {
+	if d == nil {
+		return false
+	}
+	_, ok := d.idOf(subject)
+	return ok
+}
+
 // idOf returns the id of the answer that has events on the subject; ok is false where it
 // is no answer's.
 func (d *Desk) idOf(subject string) (id string, ok bool) {

@@ -570,6 +570,10 @@ func TestAsk_Access(t *testing.T) {
 			t.Errorf("%s by %s: %s %s", tc.method, tc.header, res.Status, text)
 		}
 	}
+	writer := bearer("writer", map[string][]string{"publish": {"events.>"}})
+	if res, text := r.do(http.MethodPost, "/v1/publish/events.answers."+s.res.Header.Get("Ringcast-Ask-Id"), "forged", writer...); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("an answer was written over HTTP: %s %s", res.Status, text)
+	}
 	location := s.res.Header.Get("Location")
 	if !strings.Contains(location, "ticket=") {
 		t.Fatal(location)

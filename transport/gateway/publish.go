@@ -70,13 +70,7 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 		MsgID:   header.Get(headerIdempotency),
 	}
 	var bad badRequest
-	if err := broker.ValidateSubject(p.Subject); err != nil {
-		bad.add("subject", err)
-	} else if broker.NamesPresence(p.Subject) {
-		bad.add("subject", fmt.Errorf("subject %q is the gateways' own: they tell of presence there", p.Subject))
-	} else {
-		bad.add("subject", broker.SubjectWithin(p.Subject, s.opts.Subjects))
-	}
+	bad.add("subject", s.publishable(p.Subject))
 	if p.Type != "" {
 		bad.add(headerEvent, broker.ValidateType(p.Type))
 	}
@@ -98,6 +92,20 @@ func (s *Server) parsePublication(c echo.Context, id *access.Identity) (broker.P
 		return broker.Publication{}, err
 	}
 	return p, nil
+}
+
+// publishable returns why nobody may publish on a subject over HTTP, if nobody may.
+func (s *Server) publishable(subject string) error {
+	if err := broker.ValidateSubject(subject); err != nil {
+		return err
+	}
+	switch {
+	case broker.NamesPresence(subject):
+		return fmt.Errorf("subject %q is the gateways' own: they tell of presence there", subject)
+	case s.opts.Ask.IsAnswer(subject):
+		return fmt.Errorf("subject %q is an answer's: workers write there, over NATS", subject)
+	}
+	return broker.SubjectWithin(subject, s.opts.Subjects)
 }
 
 // readPayload reads a body that becomes the payload of a message.
