@@ -38,15 +38,18 @@ and every event of every client is held to what the publishers were acknowledged
 
 func (p *RollingReport) writeOutcome(b *strings.Builder) {
 	at, times := p.worstSecond()
-	spike := p.longestSpike()
+	spike, from := p.longestSpike(), ""
+	if spike.length() > 0 {
+		from = fmt.Sprintf(" (from %s on)", spike.from.Round(time.Second))
+	}
 	fmt.Fprintf(b, "\n![reconnects, streams, processor time and events over time](rolling.svg)\n\n## What came of it\n\n"+
 		"| | must be | is |\n| --- | ---: | ---: |\n"+
 		"| events lost, twice, out of order, or another violation | 0 | %d |\n"+
 		"| answers that end a browser's EventSource for good | 0 | %d |\n"+
 		"| most clients that came back in one second, in what it would be evenly over the drain | %d.0 | %.1f (at %s) |\n"+
-		"| longest time for which the gateways took more than %d times what they take in steady state | %.0f s, a drain | %.0f s (from %s on) |\n",
+		"| longest time for which the gateways took more than %d times what they take in steady state | %.0f s, a drain | %.0f s%s |\n",
 		uint64(len(p.Violations))+p.Omitted, p.Refused, burst, times, at.Round(time.Second),
-		spikeFactor, p.longestDrain().Seconds(), spike.length().Seconds(), spike.from.Round(time.Second))
+		spikeFactor, p.longestDrain().Seconds(), spike.length().Seconds(), from)
 	fmt.Fprintf(b, "\n| | |\n| --- | ---: |\n| reconnects | %d |\n| without a stream each time: median, p99, most | %.1f s, %.1f s, %.1f s |\n"+
 		"| told by HAProxy to come back, since it found no gateway | %d |\n| connections without an answer | %d |\n",
 		p.total(func(s Second) uint64 { return s.Reconnects }), p.Away[0].Seconds(), p.Away[1].Seconds(), p.Away[2].Seconds(), p.SentBack, p.Failures)
