@@ -10,7 +10,7 @@ const patience = {
 /** Two files at a time, each with a gateway and a browser of its own. */
 const sideBySide = { maxWorkers: 2, sequence: { groupOrder: 0 } };
 
-/** After the others, and one at a time: the pages keep time, and count frames. */
+/** After the others, and one at a time: what counts frames, or connections that load makes more. */
 const alone = { fileParallelism: false, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
@@ -49,7 +49,7 @@ export default defineConfig({
 					globalSetup: "clients/setup.ts",
 					maxConcurrency: 8,
 					...patience,
-					...sideBySide,
+					...alone,
 				},
 			},
 			{ test: { name: "e2e", include: ["e2e/**/*.test.ts"], ...patience, ...alone } },
