@@ -8,7 +8,7 @@ import (
 )
 
 // Encodings is how many encodings of an event, or of a batch, are kept with it.
-const Encodings = 4
+const Encodings = 6
 
 // Delivery is an event on its way to subscribers. What is in the hub's tail goes to
 // many of them, so it keeps what was made of it.

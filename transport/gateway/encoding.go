@@ -23,7 +23,10 @@ type encoding struct {
 
 // formats is how many formats there are. Their encodings with gzip follow those
 // without.
-const formats = 3
+const formats = int(sse.JSON) + 1
+
+// The broker keeps all of them: this does not compile where there are more.
+const _ = uint(broker.Encodings - 2*formats)
 
 // newEncodings returns the encodings of every format.
 func newEncodings(stream string) []*encoding {

@@ -29,7 +29,7 @@ type script struct {
 func (s *Server) newScript(r *http.Request, req streamRequest) script {
 	sc := script{encoding: s.encodings[req.format], retry: s.opts.Retry, bookmarks: req.bookmarks, gaps: &s.gaps}
 	if s.opts.Compression && acceptsGzip(r.Header) {
-		sc.encoding = s.encodings[formats+req.format]
+		sc.encoding = s.encodings[formats+int(req.format)]
 	}
 	if sc.bookmarks == bookmarksAuto {
 		sc.bookmarks = bookmarksLine
