@@ -97,6 +97,11 @@ rolling: tools build ## Restart three gateways one after the other under 6,000 c
 	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
 	go run ./cmd/internal/faults/suite -rolling -clients 6000 -rate 80 -duration 20s -note '$(NOTE)'
 
+.PHONY: sizing
+sizing: tools build ## Measure what one to three gateways, and NATS, take for the same load; RUNS (5), SECONDS (5) each; writes deploy/faults
+	go build -trimpath -o bin/faults/nats-server github.com/nats-io/nats-server/v2
+	go run ./cmd/internal/faults/suite -sizing $(RUNS) -duration $(SECONDS)s -note '$(NOTE)'
+
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -32,12 +32,13 @@
 //
 // [Rolling] restarts the gateways one after the other under thousands of clients that do as
 // browsers do, and fails where they come back in bursts, would not come back, or cost the
-// gateways much more for long. HAProxy reaches these without links.
+// gateways much more for long. [Sizing] measures what one to three gateways, and NATS, take for
+// the same load, by the load generator of `ringcast bench`. Both without links.
 //
 // Links need no privileges. A disk that is full takes root, for a file system of its
 // own; without, that kind is left out.
 //
 // It runs on Linux only, as `ringcast bench` does.
 //
-// Concurrency: [Run], [Soak] and [Rolling] each use the whole machine; one at a time.
+// Concurrency: [Run], [Soak], [Rolling] and [Sizing] each use the whole machine; one at a time.
 package faults

@@ -53,7 +53,7 @@ func (g *gateway) prepare(r *rig) error {
 	}
 	urls := make([]string, nodes)
 	for j, k := range r.uplinks[g.index] {
-		urls[j] = "nats://" + k.addr
+		urls[j] = "nats://" + r.address(k)
 	}
 	program := r.opt.Ringcast
 	if g.index == steppedGateway && r.opt.Stepped != "" {

@@ -61,11 +61,7 @@ func (r *rig) haproxyConfig() (string, error) {
 		server := serverLine.FindStringSubmatch(line)
 		lines := ""
 		for i, k := range r.backends {
-			addr := k.addr
-			if r.opt.Direct {
-				addr = k.target
-			}
-			lines += fmt.Sprintf("    server gateway-%d%s %s %s\n", i, server[1], addr, server[2])
+			lines += fmt.Sprintf("    server gateway-%d%s %s %s\n", i, server[1], r.address(k), server[2])
 		}
 		return lines
 	})

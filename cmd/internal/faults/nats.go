@@ -44,7 +44,7 @@ func (n *natsNode) configure(r *rig) error {
 	routes := ""
 	for j, k := range r.routes[n.index] {
 		if j != n.index {
-			routes += fmt.Sprintf("    nats://%s\n", k.addr)
+			routes += fmt.Sprintf("    nats://%s\n", r.address(k))
 		}
 	}
 	text := fmt.Sprintf(`server_name: nats-%d

@@ -27,8 +27,8 @@ type Options struct {
 	Stay, Away time.Duration
 	// Rate is how many events a second are published.
 	Rate float64
-	// Direct has no links between HAProxy and the gateways, which would cost more than
-	// they where there are thousands of clients.
+	// Direct has no links between the parts: where there is much to forward they cost more
+	// than what is measured.
 	Direct bool
 	// SmallDisk has the last gateway's ring on a file system that can be made full.
 	SmallDisk bool

@@ -234,6 +234,14 @@ func (r *rig) links() []*link {
 	return all
 }
 
+// address returns where the far end of a link is reached.
+func (r *rig) address(k *link) string {
+	if r.opt.Direct {
+		return k.target
+	}
+	return k.addr
+}
+
 // towards returns the links whose far end is the given process.
 func (r *rig) towards(p *process) []*link {
 	var found []*link

@@ -110,17 +110,11 @@ func (r *run) roll(ctx context.Context, t *traffic, report *RollingReport) error
 	w := &watch{run: r, traffic: t, began: time.Now(), used: map[int]time.Duration{}}
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
-	var seconds []Second
-	watched := make(chan error, 1)
-	go func() {
-		var err error
-		seconds, err = w.everySecond(watching)
-		watched <- err
-	}()
+	watched := make(chan []Second, 1)
+	go func() { watched <- w.everySecond(watching) }()
 	err := r.restartAll(ctx, w, report)
 	unwatch()
-	err = errors.Join(err, <-watched)
-	report.Seconds = seconds
+	report.Seconds = <-watched
 	if err != nil {
 		return err
 	}
@@ -189,28 +183,22 @@ type watch struct {
 }
 
 // everySecond returns what was seen until ctx ended.
-func (w *watch) everySecond(ctx context.Context) (seconds []Second, err error) {
+func (w *watch) everySecond(ctx context.Context) (seconds []Second) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	if _, err := w.look(); err != nil {
-		return nil, err
-	}
+	w.look()
 	for {
 		select {
 		case <-ticker.C:
+			seconds = append(seconds, w.look())
 		case <-ctx.Done():
-			return seconds, nil
+			return seconds
 		}
-		s, err := w.look()
-		if err != nil {
-			return seconds, err
-		}
-		seconds = append(seconds, s)
 	}
 }
 
 // look returns what has happened since the last look.
-func (w *watch) look() (Second, error) {
+func (w *watch) look() Second {
 	now := time.Now()
 	took := now.Sub(w.last)
 	w.last = now
@@ -228,12 +216,7 @@ func (w *watch) look() (Second, error) {
 	} {
 		*c.here, *c.total = c.now-*c.total, c.now
 	}
-	var errs []error
-	share := func(pid int) float64 {
-		used, err := w.since(pid)
-		errs = append(errs, err)
-		return used.Seconds() / took.Seconds()
-	}
+	share := func(pid int) float64 { return w.since(pid).Seconds() / took.Seconds() }
 	for i, g := range w.rig.gateways {
 		s.Gateways[i] = share(g.process.pid())
 		s.Streams[i] = w.streams(g)
@@ -242,27 +225,32 @@ func (w *watch) look() (Second, error) {
 		s.NATS += share(n.process.pid())
 	}
 	s.HAProxy, s.Clients = share(w.rig.haproxy.pid()), share(syscall.Getpid())
-	return s, errors.Join(errs...)
+	return s
 }
 
-// since returns the processor time that a process has used since the last look; one that
-// does not run, none.
-func (w *watch) since(pid int) (time.Duration, error) {
+// since returns the processor time that a process has used since the last look.
+func (w *watch) since(pid int) time.Duration {
+	used := processorTime(pid)
+	before := w.used[pid]
+	w.used[pid] = used
+	return used - before
+}
+
+// processorTime returns what a process has used since its start; nothing where there is
+// none.
+func processorTime(pid int) time.Duration {
 	if pid == 0 {
-		return 0, nil
+		return 0
 	}
 	process, err := procfs.NewProc(pid)
 	if err != nil {
-		return 0, nil // it has ended meanwhile
+		return 0 // it has ended meanwhile
 	}
 	stat, err := process.Stat()
 	if err != nil {
-		return 0, nil // likewise
+		return 0 // likewise
 	}
-	used := time.Duration(stat.CPUTime() * float64(time.Second))
-	before := w.used[pid]
-	w.used[pid] = used
-	return used - before, nil
+	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
 // streams returns how many a gateway has open, none while it does not answer.

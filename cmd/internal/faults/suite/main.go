@@ -2,7 +2,8 @@
 
 // Command suite runs the fault harness for `make faults`: it makes the faults that a
 // seed says, and writes what came of it as a page and as JSON. With -soak it is that of
-// `make soak`, with -rolling that of `make rolling`.
+// `make soak`, with -rolling that of `make rolling`, and with -sizing that of `make
+// sizing`.
 package main
 
 import (
@@ -35,13 +36,14 @@ func main() {
 	}
 }
 
-// suite is one `make faults`, `make soak` or `make rolling`.
+// suite is one `make faults`, `make soak`, `make rolling` or `make sizing`.
 type suite struct {
 	faults.Options
 	soak      bool
 	every     time.Duration
 	rolling   bool
 	between   time.Duration
+	sizing    int
 	out, note string
 }
 
@@ -51,6 +53,7 @@ func (s *suite) parse() {
 	flag.DurationVar(&s.every, "every", 5*time.Second, "of a soak: how often the gateways are looked at")
 	flag.BoolVar(&s.rolling, "rolling", false, "make no faults: restart the gateways one after the other; -duration is how long is looked before and after")
 	flag.DurationVar(&s.between, "between", 10*time.Second, "of a rolling restart: the time between two gateways")
+	flag.IntVar(&s.sizing, "sizing", 0, "make no faults: measure so many times what gateways and NATS take, for -duration each load")
 	flag.Uint64Var(&s.Seed, "seed", 0, "what decides about the faults; 0 takes one at random")
 	flag.IntVar(&s.Faults, "faults", 200, "how many faults are made")
 	flag.StringVar(&s.Only, "only", "", "only kinds of faults with this in their names")
@@ -93,6 +96,8 @@ func (s *suite) run(ctx context.Context) error {
 		work = s.runSoak
 	case s.rolling:
 		work = s.runRolling
+	case s.sizing > 0:
+		work = s.runSizing
 	}
 	if err := work(ctx); err != nil {
 		return fmt.Errorf("%w (stores and logs are in %s)", err, s.Dir)
@@ -150,14 +155,30 @@ func (s *suite) runRolling(ctx context.Context) error {
 	return errors.Join(err, report.Smooth(), s.write(err == nil, "rolling.json", report, map[string]string{"ROLLING.md": report.Page(), "rolling.svg": report.Chart()}))
 }
 
+func (s *suite) runSizing(ctx context.Context) error {
+	report, err := faults.Sizing(ctx, s.Options, s.sizing)
+	if report == nil {
+		return err
+	}
+	version, versionErr := s.version(ctx)
+	report.Version, report.Note = version, s.note
+	return errors.Join(err, versionErr, s.write(err == nil, "sizing.json", report, map[string]string{"SIZING.md": report.Page()}))
+}
+
 // describe adds what only the caller knows.
-func (s *suite) describe(ctx context.Context, report *faults.Report) error {
+func (s *suite) describe(ctx context.Context, report *faults.Report) (err error) {
+	report.Version, err = s.version(ctx)
+	report.Note = s.note
+	return err
+}
+
+// version returns what the program says of itself.
+func (s *suite) version(ctx context.Context) (string, error) {
 	version, err := exec.CommandContext(ctx, s.Ringcast, "version").Output()
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("ask %s for its version: %w", s.Ringcast, err)
+		return "", fmt.Errorf("ask %s for its version: %w", s.Ringcast, err)
 	}
-	report.Version, report.Note = strings.TrimSpace(string(version)), s.note
-	return nil
+	return strings.TrimSpace(string(version)), nil
 }
 
 // write writes a report and its pages beside the logs and, of a run that came to its end,
