@@ -129,6 +129,6 @@ tools: ## Install what the tests need and is missing (Debian, Ubuntu), or say wh
 	@.ci/install-tools
 
 # npm writes this file last.
-$(INSTALL): $(WEB)/package.json $(WEB)/client/package.json $(WEB)/clients/package.json $(WEB)/package-lock.json
+$(INSTALL): $(WEB)/package.json $(WEB)/client/package.json $(WEB)/clients/package.json $(WEB)/worker/package.json $(WEB)/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or newer, with npm" >&2; exit 1; }
 	cd $(WEB) && npm ci --no-audit --no-fund

@@ -28,6 +28,14 @@ export default defineConfig({
 			},
 			{
 				test: {
+					name: "worker",
+					include: ["worker/test/**/*.test.ts"],
+					...patience,
+					...sideBySide,
+				},
+			},
+			{
+				test: {
 					name: "contract",
 					include: ["client/contract/**/*.test.ts"],
 					...patience,
