@@ -55,7 +55,7 @@ function newSecret(name: string): string {
 
 /** A token for everything that the pages do. */
 function newToken(ttl = "1h", file = secret): string {
-	const all = ["--subscribe=events.>", "--publish=events.>", "--admin=status"];
+	const all = ["--subscribe=events.>", "--publish=events.>", "--ask=chat", "--admin=status"];
 	return tokenCommand(`--secret-file=${file}`, `--ttl=${ttl}`, ...all);
 }
 
@@ -227,6 +227,23 @@ test("where everybody may subscribe, a token is asked for with the first event t
 	} finally {
 		await half.stop();
 	}
+});
+
+test("Chat: one is asked for with the first question, and again in mid-answer", async () => {
+	const page = await openPage("/chat");
+	await page.fill("#question", "Show me some Python");
+	await page.keyboard.press("Enter");
+	await textOf(page, "#token-why", /a token is needed for ask/);
+	await textOf(page, ".failure", /wants a token/);
+	await give(page, newToken("3s"));
+	await page.locator(".failure").waitFor({ state: "hidden" });
+	await textOf(page, ".markdown", /without a model/);
+	await textOf(page, "#token-why", /expired/);
+	await give(page, newToken());
+	await textOf(page, ".fact", /byte for byte/);
+	expect(await page.locator(".turn").count()).toBe(2);
+	const asked = told.filter((url) => url === `${ringcast.url}/v1/ask/chat?format=json`);
+	expect(asked).toHaveLength(2);
 });
 
 describe.each(SCREENS)("on %s", (_, options) => {

@@ -15,8 +15,8 @@ export interface PageEvent {
 	readonly data: string;
 }
 
-/** The line of the log that says where the page is. */
-const READY = /msg="ringcast is ready" url=(http:\/\/\S+?)\/ /;
+/** The line of the log that says where the page is, and where NATS. */
+const READY = /msg="ringcast is ready" url=(http:\/\/\S+?)\/ nats=(\S+) /;
 
 /** A running `ringcast serve` or `ringcast demo` with a data directory of its own. */
 export class Ringcast {
@@ -26,9 +26,12 @@ export class Ringcast {
 	/** Where it listens, from the first start on: a restart takes the same port. */
 	url = "";
 
+	/** Where its NATS listens; a restart may take another port. */
+	natsUrl = "";
+
 	private constructor(private readonly args: readonly string[]) {}
 
-	/** With producers of quotes and notifications. */
+	/** With producers of quotes and notifications, and a worker that answers questions. */
 	static async demo(...flags: string[]): Promise<Ringcast> {
 		const ringcast = new Ringcast(["demo", ...flags]);
 		await ringcast.start();
@@ -57,7 +60,7 @@ export class Ringcast {
 			{ stdio: ["ignore", "ignore", "pipe"] },
 		);
 		this.process = child;
-		this.url = await readUrl(child.stderr);
+		[this.url, this.natsUrl] = await readUrls(child.stderr);
 	}
 
 	/** Ends it as a crash does: nothing is flushed, and nobody is told. */
@@ -118,15 +121,15 @@ export class Ringcast {
 	}
 }
 
-/** Returns the URL that the log tells, and goes on emptying the pipe. */
-async function readUrl(log: Readable): Promise<string> {
+/** Returns the URLs that the log tells, and goes on emptying the pipe. */
+async function readUrls(log: Readable): Promise<[url: string, natsUrl: string]> {
 	const lines: string[] = [];
 	return await new Promise((resolve, reject) => {
 		const reader = createInterface(log);
 		reader.on("line", (line) => {
-			const url = READY.exec(line)?.[1];
-			if (url !== undefined) {
-				resolve(url);
+			const [, url, natsUrl] = READY.exec(line) ?? [];
+			if (url !== undefined && natsUrl !== undefined) {
+				resolve([url, natsUrl]);
 			} else if (lines.length < 100) {
 				lines.push(line);
 			}

@@ -10,7 +10,7 @@ const TEXTS: Readonly<Record<string, string | undefined>> = {
 	worker_gone:
 		"The worker is gone: its process or its connection has ended. What came before that is above.",
 	too_large: "The answer is larger than the gateway allows. What came before that is above.",
-	stopped: "Stopped. The worker did not say a last word.",
+	stopped: "The answer was stopped.",
 	gap: "A part of the answer is gone from the log.",
 	unauthorized: "The gateway wants a token.",
 	network: "The gateway cannot be reached.",

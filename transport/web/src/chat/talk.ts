@@ -150,7 +150,8 @@ export class Talk {
 			return; // another took its place
 		}
 		const { reason, detail } = error instanceof AskError ? error : { reason: "", detail: "" };
-		turn.failure = error === undefined ? undefined : { reason, detail };
+		const isWanted = error === undefined || (reason === "stopped" && turn.stopped);
+		turn.failure = isWanted ? undefined : { reason, detail };
 		if (turn.failure === undefined || !canGoOn(turn.failure)) {
 			turn.text = text;
 		}

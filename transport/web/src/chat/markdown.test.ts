@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { isLink, parseOpen, parseWhole, type Tokens } from "./markdown.ts";
+
+/** The types of the blocks at the top. */
+function blocks(tokens: Tokens): string[] {
+	return tokens.filter(({ level, nesting }) => level === 0 && nesting >= 0).map(({ type }) => type);
+}
+
+test("a link leads to the web, or to somebody's mailbox", () => {
+	expect(["https://a.b/c", "http://a.b", "mailto:a@b.c"].filter(isLink)).toHaveLength(3);
+	const others = ["javascript:a", "data:text/html,a", "/v1/status", "a", "", "vbscript:a", "//a.b"];
+	expect(others.filter(isLink)).toEqual([]);
+});
+
+describe("what is settled", () => {
+	test("all but the last block", () => {
+		const { settled, open, openAt } = parseOpen("a\n\nb\n\nc\n");
+		expect(blocks(settled)).toHaveLength(2);
+		expect(blocks(open)).toHaveLength(1);
+		expect(openAt).toBe(6);
+	});
+
+	test("nor the one before it, while the last is a line without its end", () => {
+		const list = "1. a\n\n2"; // "2. b" would go on with the list
+		expect(parseOpen(list)).toMatchObject({ settled: [], openAt: 0 });
+		expect(blocks(parseOpen(`x\n\n${list}`).settled)).toEqual(["paragraph_open"]);
+		expect(blocks(parseOpen(`x\n\n${list}\n`).open)).toEqual(["paragraph_open"]);
+	});
+
+	test("nothing of a fence without its end", () => {
+		const { settled, open, openAt } = parseOpen("a\r\n\r\n```js\r\n  b\r\n\r\n# c");
+		expect(blocks(settled)).toHaveLength(1);
+		expect(openAt).toBe(5);
+		expect(open).toMatchObject([{ type: "fence", info: "js", content: "  b\n\n# c" }]);
+	});
+
+	test("however a text comes, what is settled is what it is in the whole", () => {
+		const whole =
+			"# a\n\nb\nc\n===\n\n- d\n\n  e\n- f\n\n1. g\n\n2. h\n\n    i\n\n> j\nk\n\n| l |\n|---|\n| m |\n\n~~~\nn\n~~~\n\no\n";
+		let at = 0;
+		const types: string[] = [];
+		for (let end = 1; end <= whole.length; end++) {
+			const { settled, openAt } = parseOpen(whole.slice(at, end));
+			types.push(...blocks(settled));
+			at += openAt;
+		}
+		types.push(...blocks(parseWhole(whole.slice(at))));
+		expect(types).toEqual(blocks(parseWhole(whole)));
+	});
+});
