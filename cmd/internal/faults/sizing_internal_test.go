@@ -52,7 +52,7 @@ func TestSizingReport_Page(t *testing.T) {
 	}
 	page := p.Page()
 	for _, want := range []string{
-		"medians of 3 runs",
+		"Medians of 3 runs",
 		"| to nobody: all gateways, µs a published event | – | – | 200 (100–300) | – |",
 		"| to nobody: the NATS servers, µs a published event | 250 (250–250) | – | 500 (500–500) | – |",
 		"| idle: 5 | – | – | – | – | 2.5 (2.5–2.5) |",

@@ -14,9 +14,10 @@ func (p *SizingReport) Page() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# What gateways take, and what more of them gain
 
-Written by `+"`make sizing`"+`: %s, on %s. Gateways on a NATS cluster of three (one stream, three replicas), clients and publishers of
-`+"`ringcast bench`"+`, all on one machine of two cores, whose load average was %s before and %s after. Figures are
-processor time, medians of %d runs with least and most in brackets: times of a machine that is shared say less.
+Written by `+"`make sizing`"+`: %s, on %s. Gateways on a
+NATS cluster of three (one stream, three replicas), clients and publishers of `+"`ringcast bench`"+`, all on one machine of two cores,
+whose load average was %s before and %s after. Medians of %d runs, with the least and the most in brackets. Processor times
+are comparable; latencies are those of a machine so busy.
 `, p.Version, p.Began.Format("2 January 2006"), p.LoadAverages[0], p.LoadAverages[1], p.runs())
 	if p.Note != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.Note)
