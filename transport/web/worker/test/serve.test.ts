@@ -240,7 +240,7 @@ test("shares the questions of a group, and refuses those beyond its bound", asyn
 
 const STOPPED = { reason: "stopped", detail: "the answer was stopped" };
 
-test("stops a handler that listens, one that goes on and one that is stuck in its source", async () => {
+test("stops a handler that listens, one with a last word of its own, one that goes on and one that is stuck", async () => {
 	const ended: string[] = [];
 	const { subject } = await work(async function* ({ body }, { signal }) {
 		try {
@@ -253,6 +253,9 @@ test("stops a handler that listens, one that goes on and one that is stuck in it
 				await once(signal, "abort");
 				yield { type: "finish", data: { reason: "stopped" } };
 			}
+			if (body.how === "is stuck") {
+				await new Promise(() => {});
+			}
 			for (;;) {
 				await delay(5);
 				yield ".";
@@ -261,7 +264,7 @@ test("stops a handler that listens, one that goes on and one that is stuck in it
 			ended.push(body.how);
 		}
 	});
-	for (const how of ["listens", "finishes", "goes on"]) {
+	for (const how of ["listens", "finishes", "goes on", "is stuck"]) {
 		const id = await begin(subject, { how });
 		await expect
 			.poll(async () => (await ringcast.read(`events.answers.${id}`)).length)
@@ -334,6 +337,55 @@ test("gives up an answer that cannot be stored, and says nothing after the gatew
 	goOn();
 	await expect.poll(() => signal?.reason).toMatchObject({ code: "ended" });
 	expect((await ringcast.read(answers)).map(({ type }) => type)).toEqual(["ask", "add", "error"]);
+});
+
+test("gives up an answer while NATS is away for longer than its patience", async () => {
+	const proxy = await TcpProxy.to(natsUrl.replace("nats:", "http:"));
+	onTestFinished(() => proxy.close());
+	const own = await connect({
+		servers: new URL(proxy.url).host,
+		reconnectTimeWait: 20,
+		maxReconnectAttempts: -1,
+	});
+	onTestFinished(() => own.close());
+	let yielded = 0;
+	let isGivenUp = (_: unknown) => {};
+	const givenUp = new Promise<unknown>((resolve) => {
+		isGivenUp = resolve;
+	});
+	let cut = () => {};
+	const isCut = new Promise<void>((resolve) => {
+		cut = resolve;
+	});
+	const { subject } = await work(
+		async function* (_, { signal }) {
+			signal.addEventListener("abort", () => isGivenUp(signal.reason));
+			yield "begun";
+			await isCut;
+			for (; ; yielded++) {
+				yield "x".repeat(100);
+			}
+		},
+		{ patienceMs: 300, buffer: 4_000 },
+		own,
+	);
+	const id = await begin(subject);
+	await expect.poll(async () => (await ringcast.read(`events.answers.${id}`)).length).toBe(2);
+	proxy.cut();
+	cut();
+	expect(await givenUp).toMatchObject({ code: "unavailable" });
+	expect(yielded).toBeLessThan(2 * 40);
+	await expect.poll(() => errors.at(-1)).toMatchObject({ code: "unavailable" });
+});
+
+test("an event that is too large fails the answer, and is told", async () => {
+	const { subject } = await work(function* () {
+		yield "begun";
+		yield { type: "info", data: "x".repeat(9 << 20) };
+		yield "never said";
+	});
+	const whole = await ask(subject);
+	expect(whole).toMatchObject({ text: "begun", finish: null, error: { reason: "failed" } });
 });
 
 test("ends the answers that are not done within its grace", async () => {
