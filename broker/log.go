@@ -55,7 +55,8 @@ type Page struct {
 // Log is the local copy of the newest part of the stream: the ring.
 //
 // It is contiguous: between two neighbouring events nothing is missing that the
-// stream held when they were read from it. All methods may be called
+// stream held when they were read from it, save for events of subjects that nobody here
+// can select. All methods may be called
 // concurrently, but Append and Reset by one goroutine at a time. After Close
 // they return an error.
 type Log interface {

@@ -163,7 +163,7 @@ func (h *Hub) verify(ctx context.Context, id ID) (at ID, reason GapReason, err e
 		case err == nil && ok:
 			return verdict(id, stored)
 		case err == nil && h.log.Bounds().Floor.Seq < id.Seq:
-			return id, "", nil // deleted from the stream: what follows is here all the same
+			return h.verifyAbsent(ctx, id)
 		case err != nil && !errors.Is(err, ErrCorrupt):
 			return ID{}, "", fmt.Errorf("verify id: %w", err)
 		}
@@ -207,6 +207,22 @@ func (h *Hub) verifyAhead(ctx context.Context, id ID) (ID, GapReason, error) {
 	h.upstream = later(h.upstream, newest) // spares the next one the question
 	h.mu.Unlock()
 	return ID{}, "", errBehind
+}
+
+// verifyAbsent checks an id within the log for which that has no event: what follows it
+// is here all the same. The event may be one that is not for this log, or deleted from the
+// stream.
+func (h *Hub) verifyAbsent(ctx context.Context, id ID) (ID, GapReason, error) {
+	if id.Stamp == NoStamp {
+		return id, "", nil
+	}
+	switch stored, ok, err := h.history.At(ctx, id.Seq); {
+	case err != nil:
+		return ID{}, "", fmt.Errorf("verify id: %w", err)
+	case ok:
+		return verdict(id, stored)
+	}
+	return id, "", nil
 }
 
 // verifyOld checks an id at or below the log's floor. An id whose event is gone

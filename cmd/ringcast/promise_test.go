@@ -228,8 +228,8 @@ func (b *brokerProcess) bookmark(f *follower, prefix string) string {
 			b.t.Fatalf("after %q: %v", text.String(), err)
 		}
 		text.Write(buf[:n])
-		for block := range strings.SplitSeq(text.String(), "\n\n") {
-			if id, ok := strings.CutPrefix(block, "id: "+prefix); ok && strings.HasSuffix(text.String(), "\n\n") {
+		if _, after, ok := strings.Cut(text.String(), "\nid: "+prefix); ok { // never the first line, which is retry:
+			if id, _, ok := strings.Cut(after, "\n\n"); ok {
 				return prefix + id
 			}
 		}

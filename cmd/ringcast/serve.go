@@ -265,7 +265,10 @@ func (s *server) streamProblem() error {
 }
 
 func (s *server) openRing(context.Context) (err error) {
-	s.ring, err = replay.Open(filepath.Join(s.cfg.DataDir, "ring.db"), replay.Options{
+	if err := s.forgetOtherFilter(); err != nil {
+		return err
+	}
+	s.ring, err = replay.Open(s.ringPath(), replay.Options{
 		MaxEvents: int(s.cfg.RingMaxEvents),
 		MaxBytes:  int64(s.cfg.RingMaxBytes),
 		MaxAge:    s.cfg.RingMaxAge,
@@ -274,6 +277,8 @@ func (s *server) openRing(context.Context) (err error) {
 	})
 	return err
 }
+
+func (s *server) ringPath() string { return filepath.Join(s.cfg.DataDir, "ring.db") }
 
 func (s *server) closeRing() error {
 	if s.ring == nil {
@@ -288,6 +293,7 @@ func (s *server) startReader(context.Context) error {
 	s.hub = broker.NewHub(s.ring, s.history, broker.HubOptions{})
 	s.reader = jetstream.NewReader(s.client, jetstream.ReaderOptions{
 		Stream:     stream,
+		Filter:     s.cfg.Filter,
 		RingEvents: uint64(s.cfg.RingMaxEvents),
 		Missing:    s.ensureStream,
 		Tracing:    s.tracing,
@@ -361,7 +367,7 @@ func (s *server) makeGateway(context.Context) error {
 		Hub:             s.hub,
 		Publisher:       s.metrics.Publisher(s.client),
 		Status:          s.status,
-		Subjects:        s.cfg.Subjects,
+		Subjects:        s.cfg.Served(),
 		Stream:          string(s.cfg.Stream),
 		Pages:           web.Handler(),
 		Heartbeat:       s.cfg.Heartbeat,
@@ -466,7 +472,7 @@ func (s *server) logReady() {
 		"url", s.pageURL(),
 		"nats", config.RedactURLs(s.natsURL()),
 		"stream", s.cfg.Stream,
-		"subjects", s.cfg.Subjects,
+		"subjects", s.cfg.Served(),
 		"ring_events", stats.Events,
 		"ring_head", stats.Bounds.Head,
 		"ring_max_events", s.cfg.RingMaxEvents,

@@ -16,22 +16,30 @@ type audit struct {
 	// position is how far the session was before the stream was asked.
 	position uint64
 	info     *jetstream.StreamInfo
+	// progress is the consumer's, as of after info; nil without a filter.
+	progress *progress
 	err      error
 }
 
 // audit looks at the stream until ctx ends. It has a goroutine of its own, so
 // that a server that answers late does not hold up events.
-func (r *Reader) audit(ctx context.Context, position *atomic.Uint64, out chan<- audit) {
+func (r *Reader) audit(ctx context.Context, position *atomic.Uint64, consumer jetstream.Consumer, out chan<- audit) {
 	ticker := time.NewTicker(r.opt.AuditInterval)
 	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
+	// With a filter only an audit tells that there is nothing to read.
+	for first := r.filtered(); ; first = false {
+		if !first {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
 		}
 		a := audit{position: position.Load()}
 		a.info, a.err = r.askInfo(ctx)
+		if r.filtered() && a.err == nil {
+			a.progress, a.err = r.askProgress(ctx, consumer)
+		}
 		select {
 		case out <- a:
 		case <-ctx.Done():
@@ -58,10 +66,15 @@ func (s *session) check(ctx context.Context, a audit) error {
 	case a.info.State.LastSeq < a.position:
 		return errRewound
 	}
-	if err := s.checkDelivery(ctx, a.info.State); err != nil {
+	if err := s.checkDelivery(ctx, a); err != nil {
 		return err
 	}
-	s.observe(a.info)
+	if a.progress != nil {
+		if err := s.mark(ctx, a); err != nil {
+			return err
+		}
+	}
+	s.observe(a.info, a.progress)
 	return nil
 }
 
@@ -69,16 +82,15 @@ func (s *session) check(ctx context.Context, a audit) error {
 // nothing came since the last audit, and nothing waits here. Sequences at the
 // end of the stream may have been deleted, so the leader is asked whether there
 // is a message at all.
-func (s *session) checkDelivery(ctx context.Context, state jetstream.StreamState) error {
+func (s *session) checkDelivery(ctx context.Context, a audit) error {
+	state := a.info.State
 	silent := state.LastSeq > max(s.head.Seq, s.tail) && s.auditedAt == s.head.Seq && s.in.empty()
 	s.auditedAt = s.head.Seq
 	if !silent {
 		s.stuck = 0
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	_, more, err := s.r.c.getMsg(ctx, s.r.opt.Stream, msgGetRequest{Seq: s.head.Seq + 1, NextFor: ">"})
+	more, err := s.hasMore(ctx, a.progress)
 	switch {
 	case err != nil:
 		return nil
@@ -92,11 +104,23 @@ func (s *session) checkDelivery(ctx context.Context, state jetstream.StreamState
 	return fmt.Errorf("%w: at %d of %d", errStuck, s.head.Seq, state.LastSeq)
 }
 
-// observe notes the stream's state for Status and for the sink.
-func (s *session) observe(info *jetstream.StreamInfo) {
+// hasMore reports whether the stream holds an event after the head that is to be read.
+func (s *session) hasMore(ctx context.Context, p *progress) (more bool, err error) {
+	if p != nil {
+		return s.behind(p) > 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, more, err = s.r.c.getMsg(ctx, s.r.opt.Stream, msgGetRequest{Seq: s.head.Seq + 1, NextFor: ">"})
+	return more, err
+}
+
+// observe notes the stream's state for Status and for the sink, with a filter the
+// consumer's progress too, where it is known.
+func (s *session) observe(info *jetstream.StreamInfo, p *progress) {
 	state, newest := info.State, newestOf(info)
 	reached := max(s.head.Seq, s.tail)
-	if state.Msgs == 0 || reached >= state.LastSeq {
+	if state.Msgs == 0 || reached >= state.LastSeq || p != nil && s.behind(p) == 0 {
 		reached = state.LastSeq
 	}
 	s.sink.Upstream(newest)
@@ -109,6 +133,9 @@ func (s *session) observe(info *jetstream.StreamInfo) {
 		st.Position = s.head.Seq
 		st.LastSeq = newest.Seq
 		st.Lag = newest.Seq - min(reached, newest.Seq)
+		if p != nil {
+			st.Lag = s.behind(p)
+		}
 		st.CaughtUp = st.CaughtUp || reached >= s.goal
 	})
 }

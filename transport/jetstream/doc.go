@@ -12,6 +12,8 @@
 //     in order, once; or it resets the sink, so that subscriptions are told.
 //     Before it appends anything it has verified that the stream still holds the
 //     very event that is the sink's head.
+//   - With a filter the reader gives the sink what matches, with the same promise, and marks
+//     for the rest (see filter.go).
 //   - A connection is kept for ever, whatever happens to the server. What only an
 //     operator can mend is an error at the start that matches [ErrConfig].
 //   - An existing stream is not changed without being asked to.

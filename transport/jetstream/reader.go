@@ -29,6 +29,10 @@ const (
 type ReaderOptions struct {
 	// Stream is the name of the stream. Required.
 	Stream string
+	// Filter are the subjects, none of which overlap, of the events that the sink is to
+	// get. Beside these it gets marks: events of other subjects without type and payload,
+	// so that its head follows the stream. Default: all.
+	Filter []string
 	// RingEvents is how many events the sink can hold. What would be evicted
 	// while catching up is not copied at all. Default: no bound.
 	RingEvents uint64
@@ -68,7 +72,7 @@ type ReaderStatus struct {
 	// the newest that was given to the sink.
 	LastSeq, Position uint64
 	// Lag is how many sequences the sink is behind the stream, as of the last
-	// look at it.
+	// look at it; with a filter, how many events that match.
 	Lag uint64
 	// CaughtUp reports that the sink has once held all that was in the stream
 	// when the reader started. It stays true.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,8 @@ type session struct {
 	position atomic.Uint64
 	progress bool
 
+	looked uint64 // the stream's end at the last audit, with a filter
+
 	// For audits: where the last one found the session, up to where the stream
 	// is known to hold nothing more, and how often it had more without delivering.
 	auditedAt, tail uint64
@@ -101,6 +104,9 @@ func (s *session) read(ctx context.Context, end context.CancelFunc) error {
 		return err
 	}
 	defer s.deleteConsumer(consumer)
+	if err := s.verifyHead(ctx); err != nil {
+		return err
+	}
 	consuming, err := s.consume(consumer)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
@@ -109,19 +115,25 @@ func (s *session) read(ctx context.Context, end context.CancelFunc) error {
 	defer end()            // before Stop: lets a waiting handler go
 
 	audits := make(chan audit)
-	go s.r.audit(ctx, &s.position, audits)
+	go s.r.audit(ctx, &s.position, consumer, audits)
 	return s.loop(ctx, audits)
 }
 
 func (s *session) loop(ctx context.Context, audits <-chan audit) error {
+	ready, pause := s.in.ready, (<-chan time.Time)(nil)
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err = <-s.errs:
-		case <-s.in.ready:
+		case <-ready:
 			err = s.handle(ctx, s.in.take())
+			if s.r.filtered() {
+				ready, pause = nil, time.After(filterPause)
+			}
+		case <-pause:
+			ready, pause = s.in.ready, nil
 		case a := <-audits:
 			err = s.check(ctx, a)
 		}
@@ -163,7 +175,7 @@ func (s *session) begin(ctx context.Context) error {
 	}
 	s.head = s.sink.Head()
 	s.position.Store(s.head.Seq)
-	s.observe(info)
+	s.observe(info, nil)
 	return nil
 }
 
@@ -215,11 +227,11 @@ func (s *session) confirmRewound(ctx context.Context) (info *jetstream.StreamInf
 }
 
 // createConsumer makes the consumer that starts at the head itself, where the
-// head can be verified: the first message must be that very event. It reads the
-// whole stream, so that sequences have no holes but those of the stream.
+// head can be verified: the first message must be that very event. Without a filter it
+// reads the whole stream, so that sequences have no holes but those of the stream.
 func (s *session) createConsumer(ctx context.Context) (jetstream.Consumer, error) {
 	start := s.head.Seq + 1
-	if s.head.Seq > 0 && s.head.Stamp != broker.NoStamp {
+	if s.head.Seq > 0 && s.head.Stamp != broker.NoStamp && !s.r.filtered() {
 		start = s.head.Seq
 	}
 	s.verified = s.head.Seq == 0
@@ -230,6 +242,7 @@ func (s *session) createConsumer(ctx context.Context) (jetstream.Consumer, error
 		Description:       "ringcast ring",
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       start,
+		FilterSubjects:    s.r.opt.Filter,
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -309,7 +322,8 @@ func (s *session) handle(ctx context.Context, b batch) error {
 			return err
 		}
 	}
-	if holeErr := s.holes(ctx, events); holeErr != nil {
+	events, holeErr := s.holes(ctx, events)
+	if holeErr != nil {
 		return holeErr
 	}
 	if appendErr := s.append(ctx, events, b.origins); appendErr != nil {
@@ -358,30 +372,41 @@ func (s *session) mismatch(ctx context.Context, found broker.ID) error {
 
 // holes asks, where sequences are missing before or between the events, whether
 // retention took them before they were read, of which subscribers have to be
-// told. Where it did not, they were deleted one by one, and are nobody's loss.
-func (s *session) holes(ctx context.Context, events []broker.Event) error {
+// told. Where it did not, they were deleted one by one or do not match, and are nobody's
+// loss. It returns the events that are left.
+func (s *session) holes(ctx context.Context, events []broker.Event) ([]broker.Event, error) {
 	missing := uint64(0)
 	prev := s.head.Seq
 	for i := range events {
 		switch seq := events[i].ID.Seq; {
 		case seq <= prev:
-			return fmt.Errorf("%w: %d after %d", errDisorder, seq, prev)
+			return nil, fmt.Errorf("%w: %d after %d", errDisorder, seq, prev)
 		case seq > prev+1 && missing == 0:
 			missing = prev + 1
 		}
 		prev = events[i].ID.Seq
 	}
 	if missing == 0 {
-		return nil
+		return events, nil
 	}
 	info, err := s.info(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if floorOf(info.State).Seq >= missing {
-		return s.overtaken(info)
+	floor := floorOf(info.State)
+	if floor.Seq < missing {
+		return events, nil
 	}
-	return nil
+	err = s.overtaken(info)
+	if !s.r.filtered() || !errors.Is(err, errStartOver) {
+		return nil, err
+	}
+	// After the floor nothing was missing when these events were here. To start over
+	// would take the way to the first one that matches again, on which retention may be
+	// as fast again.
+	s.head = s.sink.Head()
+	s.position.Store(s.head.Seq)
+	return slices.DeleteFunc(events, func(e broker.Event) bool { return e.ID.Seq <= floor.Seq }), nil
 }
 
 func (s *session) append(ctx context.Context, events []broker.Event, origins []*tracing.Origin) error {
@@ -403,7 +428,9 @@ func (s *session) append(ctx context.Context, events []broker.Event, origins []*
 		st.Problem = ""
 		st.Position = s.head.Seq
 		st.LastSeq = max(st.LastSeq, s.head.Seq)
-		st.Lag = st.LastSeq - max(s.head.Seq, min(s.tail, st.LastSeq))
+		if !s.r.filtered() { // else audits tell
+			st.Lag = st.LastSeq - max(s.head.Seq, min(s.tail, st.LastSeq))
+		}
 		st.CaughtUp = st.CaughtUp || s.head.Seq >= s.goal
 	})
 	return nil

@@ -37,6 +37,7 @@ type Config struct {
 
 	Stream          StreamName    `name:"stream" default:"EVENTS" doc:"The JetStream stream. Made when missing; an existing one is checked and not changed (see manage-stream)."`
 	Subjects        Subjects      `name:"subjects" default:"events.>" doc:"The subjects of the stream, and the only ones that can be published to or subscribed to."`
+	Filter          Filter        `name:"filter" default:"" doc:"Take in, and serve, only these of the subjects: so that several gateways, or groups of them, share the work of one stream. Empty: all."`
 	StreamMaxAge    time.Duration `name:"stream-max-age" default:"168h" min:"1s" doc:"How long the stream keeps an event."`
 	StreamMaxBytes  Size          `name:"stream-max-bytes" default:"1GiB" min:"1MiB" doc:"How much the stream keeps; the oldest goes first."`
 	StreamMaxEvents int64         `name:"stream-max-events" default:"10000000" min:"1" doc:"How many events the stream keeps."`
@@ -100,6 +101,14 @@ type Config struct {
 // Embedded reports whether the NATS server runs inside this process.
 func (c *Config) Embedded() bool { return c.NATSURL.Empty() }
 
+// Served returns the subjects that can be published to and subscribed to here.
+func (c *Config) Served() Subjects {
+	if len(c.Filter) > 0 {
+		return Subjects(c.Filter)
+	}
+	return c.Subjects
+}
+
 // check returns what is wrong between settings that are each valid alone.
 func (c *Config) check() error {
 	switch {
@@ -121,8 +130,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".x", c.Subjects))
 	case c.takesQuestions() != "":
 		return fmt.Errorf("subjects has %s, which takes in ask.>: every question would be stored as an event", c.takesQuestions())
-	case c.Presence.outside(c.Subjects) != nil:
-		return fmt.Errorf("presence: %w", c.Presence.outside(c.Subjects))
+	case c.Filter.outside(c.Subjects) != nil:
+		return fmt.Errorf("filter: %w", c.Filter.outside(c.Subjects))
+	case c.Presence.outside(c.Served()) != nil:
+		return fmt.Errorf("presence: %w", c.Presence.outside(c.Served()))
 	case c.Embedded() && c.NATSCreds != "":
 		return errors.New("nats-creds is set without nats-url: it is for an external NATS server")
 	case c.Embedded() && (c.NATSTLSCA != "" || c.NATSTLSCert != ""):

@@ -68,7 +68,7 @@ func (s setting) kind() string {
 		return "urls"
 	case File:
 		return "file"
-	case Subjects, Origins, Algorithms, Rules, Prefixes, Patterns:
+	case Subjects, Origins, Algorithms, Rules, Prefixes, Patterns, Filter:
 		return "list"
 	}
 	return "text"

@@ -247,6 +247,47 @@ func (s *Subjects) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Filter are NATS subjects of which none overlaps another, as JetStream wants them; there
+// may be none.
+type Filter []string
+
+func (Filter) allowed() string {
+	return "NATS subjects that do not overlap, with the wildcards * and >"
+}
+
+// UnmarshalText reads a comma-separated list of subjects.
+func (f *Filter) UnmarshalText(b []byte) error {
+	*f = nil
+	list := splitList(string(b))
+	if len(list) == 0 {
+		return nil
+	}
+	if _, err := broker.NewFilter(list, nil); err != nil {
+		return fmt.Errorf("cannot be used (%w)", err)
+	}
+	for i, pattern := range list {
+		for _, other := range list[:i] {
+			if broker.Overlap(pattern, other) {
+				return fmt.Errorf("cannot be used (%q and %q overlap)", other, pattern)
+			}
+		}
+	}
+	*f = list
+	return nil
+}
+
+func (f Filter) String() string { return strings.Join(f, ",") }
+
+// outside returns what is wrong where one of the subjects is none of those of the stream.
+func (f Filter) outside(subjects Subjects) error {
+	for _, pattern := range f {
+		if err := broker.SubjectWithin(pattern, subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Subject is one NATS subject without wildcards, or empty.
 type Subject string
 
