@@ -27,6 +27,10 @@
 //   - From before a question is accepted until its answer has ended, the gateway's probe is
 //     answered and its stop is heard.
 //
+// What that costs, with the NATS server in the same process on 2 cores (go test -bench Add):
+// a piece that is an event of its own takes 67 µs in one answer and 49 µs in each of 100 at
+// once, so 15,000 to 20,000 a second; one that joins others under a microsecond.
+//
 // What it does not promise:
 //   - That a question is answered by a worker that is free: NATS knows no loads. See
 //     [Options].Concurrency.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"ringcast/transport/tracing"
 )
@@ -202,7 +202,7 @@ func (r *run) newAnswer(ctx context.Context, cancel context.CancelCauseFunc, sub
 	a := &Answer{
 		js:       r.js,
 		subject:  subject,
-		nonce:    nuid.Next(),
+		nonce:    rand.Text(),
 		most:     max(int(r.nc.MaxPayload())-besidePayload, besidePayload),
 		buffer:   r.opt.Buffer,
 		separate: r.opt.Separate,
