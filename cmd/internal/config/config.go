@@ -72,7 +72,7 @@ type Config struct {
 	PresenceGrace   time.Duration `name:"presence-grace" default:"10s" min:"1s" max:"10m" doc:"How long one may be away, to reload a page or to come back after a cut, without a leave being told."`
 	Instance        Name          `name:"instance" default:"" doc:"What this gateway is called where an operator sees several; the name of its pod, say. Empty: at random."`
 
-	Answers          Subject       `name:"answers" default:"" doc:"What the subjects of answers to questions begin with (see the protocol), within subjects. Empty: the token answers after the first of subjects that ends with >, as in events.answers; where there is none, no questions are answered."`
+	Answers          Subject       `name:"answers" default:"" doc:"What the subjects of answers to questions begin with (see the protocol), within subjects, and filter where there is one. Empty: the token answers after the first of these that ends with >, as in events.answers; where there is none, no questions are answered."`
 	AskAcceptTimeout time.Duration `name:"ask-accept-timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a worker has to accept a question."`
 	AskFirstTimeout  time.Duration `name:"ask-first-timeout" default:"1m" min:"1s" max:"1h" doc:"How long a worker that has accepted a question has for the answer's first event."`
 	AskSilence       time.Duration `name:"ask-silence-timeout" default:"1m" min:"1s" max:"1h" doc:"How long a worker may be silent in the middle of an answer, before that ends with an error."`
@@ -126,8 +126,8 @@ func (c *Config) check() error {
 		return errors.New("subscribe-callout lies within subjects: every question would be stored as an event")
 	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
 		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
-	case c.Answers != "" && broker.SubjectWithin(string(c.Answers)+".x", c.Subjects) != nil:
-		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".x", c.Subjects))
+	case c.Answers != "" && broker.SubjectWithin(string(c.Answers)+".x", c.Served()) != nil:
+		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".x", c.Served()))
 	case c.takesQuestions() != "":
 		return fmt.Errorf("subjects has %s, which takes in ask.>: every question would be stored as an event", c.takesQuestions())
 	case c.Filter.outside(c.Subjects) != nil:
@@ -158,7 +158,7 @@ func (c *Config) AnswersSubject() string {
 	if c.Answers != "" {
 		return string(c.Answers)
 	}
-	for _, pattern := range c.Subjects {
+	for _, pattern := range c.Served() {
 		if before, ok := strings.CutSuffix(pattern, ".>"); ok && broker.IsLiteral(before) && !broker.NamesPresence(pattern) {
 			return before + ".answers"
 		}

@@ -109,6 +109,7 @@ func TestConfig_AnswersSubject(t *testing.T) {
 		{[]string{"--answers=events.replies.llm"}, "events.replies.llm"},
 		{[]string{"--subjects=feed.*,app.events.>"}, "app.events.answers"},
 		{[]string{"--subjects=feed.*.>"}, ""},
+		{[]string{"--filter=events.chat.>,events.quotes.*"}, "events.chat.answers"},
 		{[]string{"--subjects=feed.a"}, ""},
 	} {
 		cfg, err := load(t, "", nil, tt.args)
@@ -344,6 +345,8 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: token-cookie is set with cors-origins *: any page could publish with its reader's cookie"},
 		{"together/answers outside", "", nil, []string{"--answers=other.answers"},
 			`configuration: answers: subject "other.answers.x" lies outside the subjects served here: ["events.>"]`},
+		{"together/answers that are not taken in", "", nil, []string{"--filter=events.quotes.>", "--answers=events.answers"},
+			`configuration: answers: subject "events.answers.x" lies outside the subjects served here: ["events.quotes.>"]`},
 		{"together/questions within", "", nil, []string{"--subjects=*.chat"},
 			"configuration: subjects has *.chat, which takes in ask.>: every question would be stored as an event"},
 		{"together/presence of what is not served", "", nil, []string{"--presence=other.>"},
