@@ -299,7 +299,7 @@ func (a *Answer) failure(result error) Failure {
 	case errors.As(result, &failure):
 		return *failure
 	case errors.As(result, &refusal): // of Decode
-		return Failure{Reason: "refused", Detail: fmt.Sprint(refusal.Body["detail"]), Status: refusal.Status}
+		return Failure{Reason: "invalid", Detail: fmt.Sprint(refusal.Body["detail"]), Status: refusal.Status}
 	case result != nil:
 		return Failure{Reason: "failed", Detail: result.Error()}
 	}

@@ -84,7 +84,7 @@ func TestWorker_End(t *testing.T) {
 		`"nil"`:                said("finish", ""),
 		`"error"`:              said("error", `{"reason":"failed","detail":"no model"}`),
 		`"failure"`:            said("error", `{"reason":"rate_limited","detail":"later","status":429,"retry_after":7}`),
-		`"decode"`:             said("error", `{"reason":"refused","detail":"json: cannot unmarshal string into Go value of type int","status":400}`),
+		`"decode"`:             said("error", `{"reason":"invalid","detail":"json: cannot unmarshal string into Go value of type int","status":400}`),
 		`"panic"`:              said("error", `{"reason":"failed","detail":"the worker failed"}`),
 		`"fail, then nil"`:     said("error", `{"reason":"mine"}`),
 		`"finish, then error"`: said("finish", ""),
