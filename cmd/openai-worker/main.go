@@ -85,11 +85,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	}
 	defer nc.Close()
 	s.worker.Check, s.worker.Logger = model.Check, log
+	s.worker.Ready = func() {
+		log.Info("answering questions", "subject", s.worker.Subject, "queue", s.worker.Queue, "model", s.model.Model)
+	}
 	w, err := worker.New(nc, s.worker)
 	if err != nil {
 		return err
 	}
-	log.Info("answering questions", "subject", s.worker.Subject, "queue", s.worker.Queue, "model", s.model.Model)
 	return w.Run(ctx, model.Answer)
 }
 

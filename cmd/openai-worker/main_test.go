@@ -65,12 +65,7 @@ func TestRun(t *testing.T) {
 		done <- run(ctx, []string{"--model", "m", "--api-key-file", file}, func(name string) string { return env[name] }, &out)
 	}()
 	workertest.Await(t, "the worker", func() bool { return strings.Contains(out.String(), "answering questions") })
-	m := g.Question("chat", `{"prompt":"Hello"}`)
-	workertest.Await(t, "its subscription", func() bool {
-		reply, err := g.Conn.RequestMsgWithContext(workertest.Within(t), m)
-		return err == nil && len(reply.Data) == 0
-	})
-	events := g.All(m.Header.Get("Ringcast-Ask-Id"))
+	events := g.All(g.Ask(`{"prompt":"Hello"}`))
 	if workertest.Text(events) != "Hi" || events[len(events)-1].Type != "finish" {
 		t.Errorf("got %q", events)
 	}

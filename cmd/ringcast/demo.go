@@ -63,8 +63,12 @@ func runDemo(cmd *cobra.Command, quotesPerSecond int) error {
 	return errors.Join(err, s.stop())
 }
 
-// demoGrace is how long an answer may go on when the demo is to end.
-const demoGrace = time.Second
+const (
+	// demoGrace is how long an answer may go on when the demo is to end.
+	demoGrace = time.Second
+	// demoReady is how long a NATS server that is away delays the start.
+	demoReady = 3 * time.Second
+)
 
 // startDemo connects to NATS as any producer and any worker does, publishes, and answers
 // until stop is called.
@@ -74,8 +78,9 @@ func (s *server) startDemo(quotesPerSecond int) (stop func(), err error) {
 		return nil, fmt.Errorf("connect the demo: %w", err)
 	}
 	producers, answers := demo.NewProducers(nc, s.log, rand.Uint64(), quotesPerSecond), demo.NewAnswers(0)
+	ready := make(chan struct{})
 	w, err := worker.New(nc, worker.Options{
-		Subject: demo.AnswerSubject, Queue: "demo", Check: answers.Check, Grace: demoGrace, Logger: s.log,
+		Subject: demo.AnswerSubject, Queue: "demo", Check: answers.Check, Ready: func() { close(ready) }, Grace: demoGrace, Logger: s.log,
 	})
 	if err != nil {
 		nc.Close()
@@ -89,6 +94,10 @@ func (s *server) startDemo(quotesPerSecond int) (stop func(), err error) {
 			s.log.Warn("the demo answers no questions", "err", err)
 		}
 	})
+	select {
+	case <-ready:
+	case <-time.After(demoReady):
+	}
 	return func() {
 		cancel()
 		running.Wait()

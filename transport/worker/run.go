@@ -45,6 +45,31 @@ func newRun(w *Worker, handle Handler) *run {
 	return r
 }
 
+// announceTimeout bounds each attempt to hear from NATS.
+const announceTimeout = time.Second
+
+// announce calls Ready once NATS has heard of the subscription, which it has not while it
+// is away. It returns what ends that.
+func (r *run) announce(ctx context.Context) (end func()) {
+	if r.opt.Ready == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for ctx.Err() == nil && !r.nc.IsClosed() {
+			if r.nc.FlushTimeout(announceTimeout) == nil {
+				r.opt.Ready()
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		waiting.Wait()
+	}
+}
+
 // take is called with each question, one after the other.
 func (r *run) take(m *nats.Msg) {
 	select {

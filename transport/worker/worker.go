@@ -30,6 +30,9 @@ type Options struct {
 	// with 500. The gateway waits for it as long as ask-accept-timeout. Default: all
 	// are accepted.
 	Check func(ctx context.Context, q *Question) error
+	// Ready is called once NATS knows of the worker: questions come from then on. Default:
+	// nothing is.
+	Ready func()
 	// Grace is how long answers may go on when Run is to end. Default: 20 s.
 	Grace time.Duration
 	// Separate stores each Add as an event of its own. By default what was added while
@@ -100,6 +103,7 @@ func (w *Worker) Run(ctx context.Context, handle Handler) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("run worker: %w", err), r.stop(ErrShutdown))
 	}
+	defer r.announce(ctx)()
 	select {
 	case <-ctx.Done():
 	case <-closed:

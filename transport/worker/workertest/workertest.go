@@ -247,13 +247,14 @@ func RunOn(t testing.TB, nc *nats.Conn, opt worker.Options, handle worker.Handle
 	if opt.Subject == "" {
 		opt.Subject = "chat"
 	}
+	ready := make(chan struct{})
+	opt.Ready = func() { close(ready) }
 	w, err := worker.New(nc, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Running{t: t, end: cancel, done: make(chan struct{})}
-	before := nc.NumSubscriptions()
 	go func() {
 		defer close(r.done)
 		r.err = w.Run(ctx, handle)
@@ -262,9 +263,10 @@ func RunOn(t testing.TB, nc *nats.Conn, opt worker.Options, handle worker.Handle
 		cancel()
 		<-r.done
 	})
-	Await(t, "the worker", func() bool { return nc.NumSubscriptions() > before })
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
+	select {
+	case <-ready:
+	case <-time.After(Patience):
+		t.Fatal("the worker is not ready")
 	}
 	return r
 }
