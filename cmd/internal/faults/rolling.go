@@ -51,9 +51,11 @@ type Restart struct {
 // drain is how long it took to stop.
 func (r Restart) drain() time.Duration { return r.Ended - r.Told }
 
-// Second is what happened in one, and how much of a core each part of it took.
+// Second is what happened in one, and how much of a core each part of it took. Where this
+// process had to wait for a processor it is longer.
 type Second struct {
-	At         time.Duration  `json:"at"` // its end, from the beginning of the load
+	At         time.Duration  `json:"at"`   // its end, from the beginning of the load
+	Took       time.Duration  `json:"took"` // its length
 	Reconnects uint64         `json:"reconnects"`
 	Cuts       uint64         `json:"cuts"`
 	Failures   uint64         `json:"failures"`
@@ -67,6 +69,10 @@ type Second struct {
 	NATS       float64        `json:"nats"`
 	Clients    float64        `json:"clients"` // this process: they, the publishers and links
 }
+
+// each returns how many of a count that was. Of one that is short, after a long one, it is
+// the count itself.
+func (s Second) each(count uint64) float64 { return float64(count) / max(1, s.Took.Seconds()) }
 
 // all is what the gateways took together.
 func (s Second) all() (sum float64) {
@@ -202,7 +208,7 @@ func (w *watch) look() Second {
 	now := time.Now()
 	took := now.Sub(w.last)
 	w.last = now
-	s := Second{At: now.Sub(w.began), Connected: w.traffic.connected.Load()}
+	s := Second{At: now.Sub(w.began), Took: took, Connected: w.traffic.connected.Load()}
 	for _, c := range []struct {
 		now         uint64
 		total, here *uint64
@@ -300,7 +306,7 @@ func (p *RollingReport) longestSpike() (longest stretch) {
 			continue
 		}
 		if spike.to == 0 {
-			spike.from = s.At - time.Second
+			spike.from = s.At - s.Took
 		}
 		spike.to = s.At
 		if spike.length() > longest.length() {
@@ -334,8 +340,8 @@ func (p *RollingReport) worstSecond() (at time.Duration, times float64) {
 		}
 		even := float64(r.Streams) / max(1, r.drain().Seconds())
 		for _, s := range p.Seconds {
-			if s.At > r.Told && s.At <= until && float64(s.Reconnects)/even > times {
-				at, times = s.At, float64(s.Reconnects)/even
+			if s.At > r.Told && s.At <= until && s.each(s.Reconnects)/even > times {
+				at, times = s.At, s.each(s.Reconnects)/even
 			}
 		}
 	}

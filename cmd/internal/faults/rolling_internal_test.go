@@ -17,7 +17,7 @@ import (
 func rolled(change func(second int, s *Second)) *RollingReport {
 	p := &RollingReport{Report: &Report{}, Restarts: []Restart{{Streams: 100, Told: 10 * time.Second, Ended: 20 * time.Second, Ready: 21 * time.Second}}}
 	for i := 1; i <= 40; i++ {
-		s := Second{At: time.Duration(i) * time.Second, Gateways: [nodes]float64{0.25, 0.25}}
+		s := Second{At: time.Duration(i) * time.Second, Took: time.Second, Gateways: [nodes]float64{0.25, 0.25}}
 		if i > 12 && i <= 22 {
 			s.Reconnects = 10
 		}
@@ -59,6 +59,11 @@ func TestRollingReport_Smooth(t *testing.T) {
 				s.Reconnects = 31
 			}
 		}, "at 15s 3.1 times as many clients came back"},
+		{"more in a look that was late", func(i int, s *Second) {
+			if i == 15 {
+				s.Reconnects, s.Took = 31, 2*time.Second
+			}
+		}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := rolled(tc.change).Smooth()

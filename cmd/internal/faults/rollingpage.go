@@ -125,10 +125,10 @@ func (p *RollingReport) Chart() string {
 		note:   "grey: a gateway drains",
 		legend: append(gatewayLines(), line{name: "all", colour: allColour}),
 		panels: []panel{
-			{name: "clients that come back, a second", format: count, lines: []line{one("all", func(s Second) float64 { return float64(s.Reconnects) })}},
+			{name: "clients that come back, a second", format: count, lines: []line{one("all", func(s Second) float64 { return s.each(s.Reconnects) })}},
 			{name: "open streams", format: count, lines: append(streams, one("all", func(s Second) float64 { return float64(s.Connected) }))},
 			{name: "processor time of the gateways, in cores; red: twice the steady state", format: cores, lines: append(shares, one("all", Second.all)), bound: spikeFactor * p.steady()},
-			{name: "events delivered, a second", format: count, lines: []line{one("all", func(s Second) float64 { return float64(s.Events) })}},
+			{name: "events delivered, a second", format: count, lines: []line{one("all", func(s Second) float64 { return s.each(s.Events) })}},
 		},
 	}
 	for _, r := range p.Restarts {
