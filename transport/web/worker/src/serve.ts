@@ -1,17 +1,12 @@
 import { jetstream } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { Answer } from "./answer.ts";
-import { Failure, Refusal, WorkerError } from "./errors.ts";
-import type { Answered, Chunk, Handler } from "./handler.ts";
+import { converse, untilAborted } from "./converse.ts";
+import { Refusal, WorkerError } from "./errors.ts";
+import type { Handler } from "./handler.ts";
 import { type ServeOptions, type Settings, withDefaults } from "./options.ts";
 import { Publisher } from "./publisher.ts";
-import { type Addresses, type Question, questionSubject, readQuestion } from "./question.ts";
-
-/**
- * How long a handler has for a last word of its own, once its signal is aborted and while
- * it says nothing at all.
- */
-const LAST_WORD_MS = 5_000;
+import { type Addresses, questionSubject, readQuestion } from "./question.ts";
 
 /** How long NATS has to hand over the questions that are on their way, if it is there. */
 const DRAIN_MS = 2_000;
@@ -136,7 +131,7 @@ class Server implements Worker {
 		const unsubscribe = this.listen(addresses, answer, controller);
 		try {
 			msg.respond();
-			await this.converse(question, answer, controller.signal);
+			await converse(this.handler, question, answer, controller.signal, this.settings.onerror);
 		} finally {
 			unsubscribe();
 		}
@@ -192,100 +187,6 @@ class Server implements Worker {
 			cancel.unsubscribe();
 		};
 	}
-
-	/** Has the handler say what it has to say, and says the last word where it has not. */
-	private async converse(question: Question, answer: Answer, signal: AbortSignal): Promise<void> {
-		try {
-			const answered = await untilAborted(
-				signal,
-				async () => await this.handler(question, { signal }),
-			);
-			await pump(answered, answer, signal);
-			signal.throwIfAborted();
-			await answer.end("finish");
-			signal.throwIfAborted(); // an event before it could not be stored
-		} catch (error) {
-			if (!signal.aborted) {
-				this.settings.onerror(error, question);
-			}
-			await answer.end("error", failureOf(signal.aborted ? signal.reason : error));
-		}
-		const reason: unknown = signal.reason;
-		if (
-			reason instanceof WorkerError &&
-			(reason.code === "unavailable" || reason.code === "too-large")
-		) {
-			this.settings.onerror(reason, question);
-		}
-	}
-}
-
-/**
- * Says what an iterable gives until it ends, says a last word, or the signal is aborted:
- * after that a last word alone is taken.
- */
-async function pump(answered: Answered, answer: Answer, signal: AbortSignal): Promise<void> {
-	const iterator = iteratorOf(answered);
-	try {
-		while (!answer.isEnded) {
-			const next = await untilAborted(signal, async () => await iterator.next());
-			if (next.done === true) {
-				return;
-			}
-			if (signal.aborted && !isLast(next.value)) {
-				break;
-			}
-			await answer.say(next.value);
-		}
-	} catch (error) {
-		void close(iterator);
-		throw error;
-	}
-	void close(iterator);
-}
-
-function iteratorOf(answered: Answered): AsyncIterator<Chunk> | Iterator<Chunk> {
-	if (typeof answered === "string") {
-		return [answered][Symbol.iterator]();
-	}
-	return Symbol.asyncIterator in answered
-		? answered[Symbol.asyncIterator]()
-		: answered[Symbol.iterator]();
-}
-
-function isLast(chunk: Chunk): boolean {
-	return typeof chunk === "object" && (chunk.type === "finish" || chunk.type === "error");
-}
-
-/** Has a generator clean up. One that waits for something does so when that has come. */
-async function close(iterator: AsyncIterator<Chunk> | Iterator<Chunk>): Promise<void> {
-	try {
-		await iterator.return?.();
-	} catch {
-		// The answer has ended: nobody is left to be told.
-	}
-}
-
-/** Resolves as the work does, or rejects a while after the signal was aborted. */
-async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-	let timer: NodeJS.Timeout | undefined;
-	let onabort = () => {};
-	const aborted = new Promise<never>((_, reject) => {
-		onabort = () => {
-			timer = setTimeout(() => reject(signal.reason), LAST_WORD_MS);
-		};
-		if (signal.aborted) {
-			onabort();
-		} else {
-			signal.addEventListener("abort", onabort, { once: true });
-		}
-	});
-	try {
-		return await Promise.race([work(), aborted]);
-	} finally {
-		clearTimeout(timer);
-		signal.removeEventListener("abort", onabort);
-	}
 }
 
 /** Resolves with the promise, or after a time. */
@@ -296,17 +197,6 @@ async function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
 	});
 	await Promise.race([promise, timeout]);
 	clearTimeout(timer);
-}
-
-/** What is said of an answer that is not whole. */
-function failureOf(error: unknown): Failure["failure"] {
-	if (error instanceof Failure) {
-		return error.failure;
-	}
-	if (error instanceof WorkerError && (error.code === "stopped" || error.code === "shutdown")) {
-		return { reason: error.code, detail: error.message };
-	}
-	return { reason: "failed", detail: error instanceof Error ? error.message : String(error) };
 }
 
 function refuse(msg: Msg, refusal: Refusal): void {
