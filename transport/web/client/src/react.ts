@@ -3,8 +3,16 @@
 import { useEffect, useInsertionEffect, useState, useSyncExternalStore } from "react";
 import { StreamError } from "./errors.ts";
 import type { EventStreamOptions, RequestContext, StreamEnd, StreamEvent } from "./options.ts";
+import { onFrame } from "./react/frame.ts";
 import { singleFlight } from "./refresh.ts";
 import { CLOSED, createEventStream, type ResumableStream } from "./stream.ts";
+
+export {
+	type AnswerView,
+	type UseAnswerOptions,
+	type UseAnswerResult,
+	useAnswer,
+} from "./react/answer.ts";
 
 export interface UseEventStreamOptions extends Omit<EventStreamOptions, "signal"> {
 	/** `false` closes the stream; it goes on after the last id once this is true again. Default true. */
@@ -318,19 +326,4 @@ function refusal(end: StreamEnd | undefined): StreamError | undefined {
 
 function provide<T>(value: T | ((context: RequestContext) => T), context: RequestContext): T {
 	return typeof value === "function" ? (value as (context: RequestContext) => T)(context) : value;
-}
-
-/** How long a change waits where there are no frames: in a hidden tab. */
-const NO_FRAME_MS = 250;
-
-/** Calls back with the next frame, or soon; returns what cancels that. */
-function onFrame(callback: () => void): () => void {
-	const frame = globalThis.requestAnimationFrame?.(callback);
-	const timer = setTimeout(callback, NO_FRAME_MS);
-	return () => {
-		if (frame !== undefined) {
-			cancelAnimationFrame(frame);
-		}
-		clearTimeout(timer);
-	};
 }

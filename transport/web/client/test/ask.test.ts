@@ -311,6 +311,22 @@ describe("stop and close", () => {
 		expect(server.requests).toHaveLength(2);
 	});
 
+	test("stop, and leave: the worker is told all the same", async () => {
+		const { server, url } = await answers((response, request) => {
+			if (request.method === "DELETE") {
+				response.writeHead(202).end();
+			} else {
+				begin(response, WHOLE.slice(0, 2).join(""));
+			}
+		});
+		const answer = open(url);
+		await expect.poll(() => answer.text).toBe("Hel");
+		const stopping = answer.stop();
+		answer.close();
+		await stopping;
+		expect(server.requests.map(({ method }) => method)).toEqual(["POST", "DELETE"]);
+	});
+
 	test("a stop that is refused says so, and the answer goes on", async () => {
 		let goOn = () => {};
 		const { url } = await answers((response, request) => {
@@ -393,6 +409,21 @@ describe("the next visit", () => {
 		await failure(answer.done);
 		const resumed = await resumeAnswer(url, { storage });
 		expect(await resumed?.done).toEqual({ id: ID, text: "Hello", finish: { tokens: 3 } });
+	});
+
+	test("goes on with the newest question, not with one that was left for it", async () => {
+		const { url } = await answers((response, { text }, n) => {
+			begin(response, n === 0 ? `${WHOLE[0]}${WHOLE[1]}` : WHOLE.join(""));
+			expect(text).toBe(n === 0 ? '{"q":1}' : '{"q":2}');
+		});
+		const storage = new Storage();
+		const first = open(url, { storage });
+		await expect.poll(() => first.text).toBe("Hel");
+		first.close();
+		const second = ask(url, { q: 2 }, { storage });
+		await failure(first.done);
+		second.close();
+		expect((await (await resumeAnswer(url, { storage }))?.done)?.text).toBe("Hello");
 	});
 
 	test("asks the same question under its key where it had no id yet", async () => {

@@ -99,7 +99,7 @@ class Following implements Answer {
 		this.#named = new Promise((resolve) => {
 			this.#name = resolve;
 		});
-		const { storage, storageKey: _k, idempotencyKey: _i, answers: _a, ...shared } = options;
+		const { storage, storageKey: _k, idempotencyKey: _i, answers: _a, signal, ...shared } = options;
 		this.#keeper = keeperOf(
 			url,
 			options,
@@ -118,15 +118,25 @@ class Following implements Answer {
 		this.#stream.addEventListener(GAP_TYPE, (event) => this.#beginAnew(readEvent(event)));
 		this.done = this.#follow();
 		this.done.catch(() => {});
+		signal?.addEventListener("abort", () => this.close(), { signal: this.#life.signal });
+		if (signal?.aborted) {
+			this.close();
+		}
 	}
 
 	async *[Symbol.asyncIterator](): AsyncGenerator<AnswerEvent, void> {
+		let isLeft = true;
 		try {
 			for await (const event of this.#stream) {
 				yield readEvent(event);
 			}
+			isLeft = false;
 		} catch {
-			// done says it in its own words
+			isLeft = false; // done says it in its own words
+		} finally {
+			if (isLeft) {
+				this.close();
+			}
 		}
 		await this.done;
 	}
@@ -137,8 +147,13 @@ class Following implements Answer {
 		return stopping;
 	}
 
+	/** What is kept is kept now: the page may ask the next question in the same turn. */
 	close(): void {
-		this.#stream.close();
+		if (!this.#life.signal.aborted) {
+			this.#keepNow();
+			this.#life.abort();
+			this.#stream.close();
+		}
 	}
 
 	async #follow(): Promise<AnswerEnd> {
@@ -149,7 +164,7 @@ class Following implements Answer {
 		);
 		try {
 			const end = await this.#stream.done;
-			this.#isOver = isLast(end, this.id);
+			this.#isOver ||= isLast(end, this.id);
 			const error = this.#error ?? failureOf(end);
 			if (error !== undefined) {
 				throw error;
@@ -158,9 +173,11 @@ class Following implements Answer {
 		} catch (cause) {
 			throw cause instanceof AskError ? cause : causedBy(cause);
 		} finally {
-			this.#life.abort();
+			if (!this.#life.signal.aborted) {
+				this.#keepNow();
+				this.#life.abort();
+			}
 			this.#name();
-			this.#keepNow();
 		}
 	}
 
@@ -217,6 +234,7 @@ class Following implements Answer {
 		this.#last = this.text = "";
 		if (this.#begunAnew) {
 			this.#error = new AskError("gap", "a part of the answer is gone", undefined, event.json);
+			this.#isOver = true;
 			this.close();
 		} else {
 			this.#begunAnew = true;
@@ -237,9 +255,12 @@ class Following implements Answer {
 	}
 
 	async #stop(): Promise<void> {
-		await this.#named;
-		if (this.id === undefined || this.#life.signal.aborted) {
+		if (this.#life.signal.aborted) {
 			return;
+		}
+		await this.#named;
+		if (this.id === undefined) {
+			return; // there will be no answer
 		}
 		const { fetch = globalThis.fetch, ...options } = this.#options;
 		const { headers, credentials, onunauthorized, retry = {}, connectTimeoutMs = 30_000 } = options;
