@@ -37,6 +37,8 @@ type Answer struct {
 	claim  uint64 // the first event
 	owner  string // ownerOf who has asked
 	digest string // of the body
+	// attempt tells the claims of one question from each other.
+	attempt string
 }
 
 // opening is the data of an answer's first event. A reader sees it: it says who has
@@ -46,6 +48,7 @@ type opening struct {
 	Subject string `json:"subject"`
 	Owner   string `json:"owner"`
 	Digest  string `json:"digest"`
+	Attempt string `json:"attempt"`
 }
 
 // ids are written in 26 lower-case letters and digits.
@@ -64,7 +67,7 @@ func (d *Desk) newAnswer(q Question) Answer {
 		sum := hash("ringcast.ask", q.Identity, q.Subject, q.Key)
 		id = ids.EncodeToString(sum[:16])
 	}
-	return Answer{ID: id, Subject: d.subject(id), Question: q.Subject, owner: ownerOf(id, q.Identity), digest: digestOf(q.Body)}
+	return Answer{ID: id, Subject: d.subject(id), Question: q.Subject, owner: ownerOf(id, q.Identity), digest: digestOf(q.Body), attempt: rand.Text()}
 }
 
 // Start is the position before the answer's first event.
@@ -84,7 +87,7 @@ func (a *Answer) IsTo(q Question) bool {
 }
 
 func (a *Answer) publication() broker.Publication {
-	data, _ := json.Marshal(opening{a.ID, a.Question, a.owner, a.digest}) // texts cannot fail
+	data, _ := json.Marshal(opening{a.ID, a.Question, a.owner, a.digest, a.attempt}) // texts cannot fail
 	return broker.Publication{Subject: a.Subject, Type: TypeAsk, Data: data}
 }
 

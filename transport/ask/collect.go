@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"unicode/utf8"
 
 	"ringcast/broker"
 )
@@ -20,8 +21,12 @@ type Whole struct {
 	// Status is what the end is in HTTP's terms.
 	Status int
 
-	size int64
+	size int64 // of all events
 }
+
+// maxBeside bounds what the events of an answer are beside their data: that of a model's
+// tokens is a few bytes of the fifty that each event has. It is enough for 300,000 of them.
+const maxBeside = 16 << 20
 
 // Collect waits until an answer has ended and returns it. interrupted, closed, makes it
 // give up with ErrInterrupted. Where a part is gone the error is ErrExpired.
@@ -44,7 +49,7 @@ func (d *Desk) Collect(ctx context.Context, a Answer, interrupted <-chan struct{
 				return false
 			}
 		}
-		if w.size > 2*d.opts.MaxBytes { // it is to be ended for that, which takes a moment
+		if w.size > 2*d.opts.MaxBytes+maxBeside { // it is to be ended for that, which takes a moment
 			failed = newFailure(TooLarge)
 			return false
 		}
@@ -82,7 +87,7 @@ func jsonOf(data []byte) json.RawMessage {
 	switch {
 	case len(data) == 0:
 		return json.RawMessage("null")
-	case json.Valid(data):
+	case json.Valid(data) && utf8.Valid(data): // a text in JSON can hold bytes that are none
 		return data
 	}
 	text, _ := json.Marshal(string(data)) // texts cannot fail

@@ -83,10 +83,12 @@ type Desk struct {
 	events broker.Filter // of all answers
 	tally  tally
 
-	// mu guards answers and what they have. It is held for looking up and changing them;
+	// mu guards answers and what they have, and disowned. It is held for looking up and changing them;
 	// at longest for one pass over them.
 	mu      sync.Mutex
 	answers map[string]*watched // by subject
+	// disowned are the attempts of claims that were given up; see disown.
+	disowned []string
 }
 
 // New returns a desk, which watches over answers while it runs.

@@ -16,6 +16,7 @@
 //	A3  An answer that goes wrong ends with an event of type [TypeError], which is stored
 //	    only if the newest event is still the one after which it went wrong: what a
 //	    worker was about to say in time is not cut off, and no answer has two of them.
+//	    That of an answer which is too large, or was stopped, follows whatever is the newest.
 //	A4  Every gateway watches every answer that it has heard of, and does so by the events
 //	    alone. So it does not matter which of them a question came by, or whether that
 //	    one still runs.

@@ -2,9 +2,11 @@ package ask
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,6 +54,9 @@ func (d *Desk) Ask(ctx context.Context, q Question) (Answer, error) {
 	if err == nil && !a.Repeated {
 		err = d.handOver(context.WithoutCancel(ctx), a, q)
 	}
+	if err == nil && !a.Repeated {
+		d.noteAccepted(a)
+	}
 	d.tally.question(a, err)
 	if err != nil {
 		return Answer{}, err
@@ -71,6 +76,7 @@ func (d *Desk) claim(ctx context.Context, q Question) (Answer, error) {
 			return a, nil
 		}
 		if !errors.Is(err, broker.ErrConflict) {
+			d.disown(a.attempt)
 			return Answer{}, fmt.Errorf("claim answer: %w", err)
 		}
 		last, err := d.newest(ctx, a.Subject)
@@ -123,10 +129,43 @@ func (d *Desk) handOver(ctx context.Context, a Answer, q Question) error {
 	if !errors.As(err, &failure) {
 		failure = newFailure(NotAccepted) // for those who read the answer; who asks is told more
 	}
-	if failErr := d.fail(ctx, a.Subject, a.claim, failure); failErr != nil {
-		err = errors.Join(err, failErr)
+	failErr := d.fail(ctx, a.Subject, a.claim, failure)
+	switch {
+	case !errors.Is(failErr, broker.ErrConflict):
+		return errors.Join(err, failErr)
+	case failure.Reason == NotAccepted:
+		return nil // the worker has just begun
 	}
 	return err
+}
+
+// maxDisowned bounds the claims that are remembered as given up.
+const maxDisowned = 1000
+
+// disown remembers a claim that may have been stored although no acknowledgement has come:
+// nobody is asked on it. When it is heard it is ended, so that the question can be asked
+// anew.
+func (d *Desk) disown(attempt string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.disowned) >= maxDisowned {
+		d.disowned = d.disowned[1:]
+	}
+	d.disowned = append(d.disowned, attempt)
+}
+
+// disownedLocked reports whether a claim was given up here, and forgets it.
+func (d *Desk) disownedLocked(e *broker.Event) bool {
+	var o opening
+	if len(d.disowned) == 0 || json.Unmarshal(e.Data, &o) != nil {
+		return false
+	}
+	i := slices.Index(d.disowned, o.Attempt)
+	if i < 0 {
+		return false
+	}
+	d.disowned = slices.Delete(d.disowned, i, i+1)
+	return true
 }
 
 func (d *Desk) request(ctx context.Context, a Answer, q Question) error {

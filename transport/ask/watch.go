@@ -32,10 +32,16 @@ type watched struct {
 	// begun reports that the worker has written.
 	begun bool
 
-	// alive reports that the worker has answered a probe, and missed counts those since
-	// then that nobody was there for.
+	// accepted is the claim that a worker has taken, as far as this gateway asked it.
+	accepted uint64
+	// disowned reports that the claim is one of this gateway's on which it asked nobody.
+	disowned bool
+
+	// alive reports that the worker has answered a probe, absent is since when nobody has
+	// been there for one, and gone that this has been so for too long.
 	alive  bool
-	missed int
+	absent time.Time
+	gone   bool
 	probed time.Time
 	// stopBy is when it has to have ended after it was told to stop; zero without that.
 	stopBy time.Time
@@ -154,11 +160,13 @@ func (d *Desk) hearLocked(e *broker.Event, id string, now time.Time) {
 		return
 	}
 	if e.Type == TypeAsk {
-		w.begun, w.size, w.alive, w.missed, w.stopBy = false, 0, false, 0, time.Time{}
+		w.begun, w.size, w.alive, w.stopBy = false, 0, false, time.Time{}
+		w.disowned = d.disownedLocked(e)
 	} else {
 		w.begun = true
-		w.size += int64(len(e.Data))
+		w.size += max(1, int64(len(e.Data))) // so that empty ones come to an end too
 	}
+	w.absent, w.gone = time.Time{}, false
 	w.state, w.last, w.heard = open, e.ID.Seq, now
 	if e.End {
 		w.state = ended
@@ -194,57 +202,61 @@ func (d *Desk) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for subject, act := range d.due(time.Now()) {
+		for subject, t := range d.due(time.Now()) {
 			slots <- struct{}{}
 			running.Go(func() {
 				defer func() { <-slots }()
 				ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 				defer cancel()
-				d.act(ctx, subject, act)
+				d.act(ctx, subject, t)
 			})
 		}
 	}
 }
 
-// action does something about an answer. It is given what was known when it became due.
-type action func(ctx context.Context, d *Desk, subject string, w watched) error
+// action does something about an answer. It is given what was known when it became due:
+// it may have had to wait, and what the worker has said meanwhile is not to be the event
+// after which it is found to be silent.
+type action func(ctx context.Context, d *Desk, subject string, seen watched) error
 
-func (d *Desk) act(ctx context.Context, subject string, do action) {
-	d.mu.Lock()
-	w := d.answers[subject]
-	if w == nil {
-		d.mu.Unlock()
-		return
-	}
-	seen := *w
-	d.mu.Unlock()
-	err := do(ctx, d, subject, seen)
+// task is an action that has become due.
+type task struct {
+	do   action
+	w    *watched
+	seen watched
+}
+
+func (d *Desk) act(ctx context.Context, subject string, t task) {
+	err := t.do(ctx, d, subject, t.seen)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, broker.ErrUnavailable) {
-		d.opts.Logger.Warn("an answer cannot be watched", "answer", seen.id, "err", err)
+		d.opts.Logger.Warn("an answer cannot be watched", "answer", t.seen.id, "err", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.busy = false
+	t.w.busy = false
+	if errors.Is(err, broker.ErrUnavailable) {
+		t.w.heard = time.Now() // who cannot be heard is not silent
+	}
 }
 
 // due returns what is to be done now, by subject. Without a connection that is nothing,
-// and no silence counts.
-func (d *Desk) due(now time.Time) map[string]action {
+// and neither silence nor absence counts.
+func (d *Desk) due(now time.Time) map[string]task {
 	connected := d.opts.Conn.IsConnected()
-	actions := map[string]action{}
+	tasks := map[string]task{}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for subject, w := range d.answers {
 		if !connected {
-			w.heard = now
+			w.heard, w.absent, w.gone = now, time.Time{}, false
 			continue
 		}
 		if act := d.dueLocked(w, now); act != nil && !w.busy {
 			w.busy = true
-			actions[subject] = act
+			tasks[subject] = task{act, w, *w}
 		}
 	}
-	return actions
+	return tasks
 }
 
 func (d *Desk) dueLocked(w *watched, now time.Time) action {
@@ -253,13 +265,15 @@ func (d *Desk) dueLocked(w *watched, now time.Time) action {
 		return resolve
 	case w.state == ended:
 		return nil
-	case !w.stopBy.IsZero() && now.After(w.stopBy):
-		return end(Stopped)
+	case w.disowned && !w.begun:
+		return end(NotAccepted)
 	case w.size > d.opts.MaxBytes:
 		return end(TooLarge)
-	case w.alive && w.missed > 1:
+	case !w.stopBy.IsZero() && now.After(w.stopBy):
+		return end(Stopped)
+	case w.gone:
 		return end(WorkerGone)
-	case !w.begun && quiet > d.opts.FirstTimeout:
+	case !w.begun && quiet > d.firstTimeout(w):
 		return end(FirstEventLate)
 	case w.begun && quiet > d.opts.SilenceTimeout:
 		return end(Silent)
@@ -271,10 +285,31 @@ func (d *Desk) dueLocked(w *watched, now time.Time) action {
 	return nil
 }
 
+// firstTimeout is how long after the claim the first event may come. The gateway that the
+// question came by counts from when it was accepted, and the others cannot know of that.
+func (d *Desk) firstTimeout(w *watched) time.Duration {
+	if w.accepted == w.last {
+		return d.opts.FirstTimeout
+	}
+	return d.opts.AcceptTimeout + d.opts.FirstTimeout
+}
+
+// noteAccepted notes that a worker has taken the question.
+func (d *Desk) noteAccepted(a Answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.lookLocked(a.Subject, a.ID); w != nil {
+		w.accepted = a.claim
+		if !w.begun {
+			w.heard = time.Now()
+		}
+	}
+}
+
 // probeAfter is how long after a probe the next one follows. The first one comes soon,
 // since a worker that has never answered is not missed.
 func (d *Desk) probeAfter(w *watched) time.Duration {
-	if w.missed > 0 || !w.alive && !w.begun {
+	if !w.absent.IsZero() || !w.alive && !w.begun {
 		return min(probeAgain, d.opts.ProbeInterval)
 	}
 	return d.opts.ProbeInterval
@@ -305,7 +340,8 @@ func resolve(ctx context.Context, d *Desk, subject string, _ watched) error {
 }
 
 // probe asks whether the worker is still there. That nobody listens counts only of one
-// that has answered before; one that does not answer in time may be busy.
+// that has answered before, and when it has been so for the interval: a worker whose NATS
+// server is restarted is back within seconds. One that does not answer in time may be busy.
 func probe(ctx context.Context, d *Desk, subject string, seen watched) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -316,14 +352,17 @@ func probe(ctx context.Context, d *Desk, subject string, seen watched) error {
 	if w == nil {
 		return nil
 	}
-	w.probed = time.Now()
+	now := time.Now()
+	w.probed = now
 	switch {
-	case err == nil:
-		w.alive, w.missed = true, 0
-	case errors.Is(err, nats.ErrNoResponders) && w.alive && w.last == seen.last:
-		w.missed++
+	case !errors.Is(err, nats.ErrNoResponders) || w.last != seen.last:
+		w.alive = w.alive || err == nil
+		w.absent = time.Time{}
+	case !w.alive:
+	case w.absent.IsZero():
+		w.absent = now
 	default:
-		w.missed = 0
+		w.gone = now.Sub(w.absent) > d.opts.ProbeInterval
 	}
 	return nil
 }
@@ -331,21 +370,45 @@ func probe(ctx context.Context, d *Desk, subject string, seen watched) error {
 // end returns what ends an answer for the reason, after the event that is its last one so
 // far (A3), and has its worker stop.
 func end(r Reason) action {
-	return func(ctx context.Context, d *Desk, subject string, w watched) error {
-		return d.fail(ctx, subject, w.last, newFailure(r))
+	return func(ctx context.Context, d *Desk, subject string, seen watched) error {
+		err := d.fail(ctx, subject, seen.last, newFailure(r))
+		if errors.Is(err, broker.ErrConflict) {
+			return d.endOvertaken(ctx, subject, seen.id, r)
+		}
+		return err
 	}
 }
 
-// fail stores that an answer went wrong, unless something has come after last meanwhile.
+// endOvertaken ends an answer of which the stream has another last event than was heard.
+// What the worker has said in time is heard soon, and nothing is to be done. But where
+// the stream has nothing of it any more, nothing will be heard; and one that is too large,
+// or was stopped, ends also while its worker goes on: that is told first, since nothing gets
+// in between the events of a fast one.
+func (d *Desk) endOvertaken(ctx context.Context, subject, id string, r Reason) error {
+	if r == TooLarge || r == Stopped {
+		d.cancel(ctx, id)
+	}
+	last, isEnd, held, err := d.opts.History.LastOf(ctx, subject)
+	switch {
+	case err != nil:
+		return fmt.Errorf("end answer: %w", err)
+	case held && (isEnd || r != TooLarge && r != Stopped):
+		return nil
+	}
+	err = d.fail(ctx, subject, last.Seq, newFailure(r))
+	if errors.Is(err, broker.ErrConflict) {
+		return nil // it is looked at again
+	}
+	return err
+}
+
+// fail stores that an answer went wrong, and has its worker stop. Where something has come
+// after last the error is broker.ErrConflict.
 func (d *Desk) fail(ctx context.Context, subject string, last uint64, f *Failure) error {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	p := broker.Publication{Subject: subject, Type: TypeError, End: true, Data: f.data()}
-	_, err := d.opts.Publisher.PublishAfter(ctx, p, last)
-	if errors.Is(err, broker.ErrConflict) {
-		return nil
-	}
-	if err != nil {
+	if _, err := d.opts.Publisher.PublishAfter(ctx, p, last); err != nil {
 		return fmt.Errorf("end answer: %w", err)
 	}
 	if id, ok := d.idOf(subject); ok {

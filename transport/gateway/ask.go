@@ -220,8 +220,11 @@ func (s *Server) giveAnswer(c echo.Context, id *access.Identity, form answerForm
 			place.leave()
 		}
 	}()
-	a, err := find(c.Request().Context())
-	if err != nil {
+	var a ask.Answer
+	if err := s.untimed(c, func(ctx context.Context) (err error) {
+		a, err = find(ctx)
+		return err
+	}); err != nil {
 		return err
 	}
 	filter, err := broker.NewFilter([]string{a.Subject}, nil)
@@ -249,6 +252,19 @@ func (s *Server) giveAnswer(c echo.Context, id *access.Identity, form answerForm
 		Request: broker.Request{Filter: filter, From: broker.FromID(a.Start()), LastEventID: form.lastEventID, Page: streamPage},
 		client:  id.Holder(), address: parseAddress(c.RealIP()), seat: place, format: form.format, bookmarks: form.bookmarks,
 	})
+}
+
+// untimed calls what waits for a worker, whose time is not the client's: the bounds of the
+// request are lifted meanwhile.
+func (s *Server) untimed(c echo.Context, wait func(context.Context) error) error {
+	rc := http.NewResponseController(c.Response())
+	for _, unbound := range []func(time.Time) error{rc.SetReadDeadline, rc.SetWriteDeadline} {
+		if err := unbound(time.Time{}); err != nil {
+			return err
+		}
+	}
+	err := wait(c.Request().Context())
+	return errors.Join(err, rc.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout)))
 }
 
 // answerURL returns where an answer's stream is for who can send no token: by a ticket,
@@ -294,17 +310,11 @@ func wantsNoStream(h http.Header, body []byte) bool {
 
 // serveWhole answers, when the answer has ended, with all of it.
 func (s *Server) serveWhole(c echo.Context, a ask.Answer) error {
-	rc := http.NewResponseController(c.Response())
-	for _, unbound := range []func(time.Time) error{rc.SetReadDeadline, rc.SetWriteDeadline} {
-		if err := unbound(time.Time{}); err != nil { // how long it takes is the worker's time
-			return err
-		}
-	}
-	whole, err := s.opts.Ask.Collect(c.Request().Context(), a, s.drain)
-	if err != nil {
+	var whole *ask.Whole
+	if err := s.untimed(c, func(ctx context.Context) (err error) {
+		whole, err = s.opts.Ask.Collect(ctx, a, s.drain)
 		return err
-	}
-	if err := rc.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout)); err != nil {
+	}); err != nil {
 		return err
 	}
 	body := appendWhole(nil, a.ID, whole)

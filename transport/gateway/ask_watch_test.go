@@ -1,0 +1,221 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ringcast/broker"
+	"ringcast/transport/ask"
+)
+
+// publisher is a Publisher whose calls a test has in its hand.
+type publisher struct {
+	ask.Publisher
+	after func(p broker.Publication, store func() (uint64, error)) (uint64, error)
+}
+
+func (p publisher) PublishAfter(ctx context.Context, e broker.Publication, last uint64) (uint64, error) {
+	return p.after(e, func() (uint64, error) { return p.Publisher.PublishAfter(ctx, e, last) })
+}
+
+func publishing(after func(p broker.Publication, store func() (uint64, error)) (uint64, error)) func(*ask.Options) {
+	return func(o *ask.Options) { o.Publisher = publisher{o.Publisher, after} }
+}
+
+// A worker that has spoken while the gateway was busy with other answers is not found to
+// be silent for the time before.
+func TestAsk_BusyWatch(t *testing.T) {
+	const others = 64 // all that is done at a time
+	var ending atomic.Int32
+	release := make(chan struct{})
+	r := newRig(t, asking(func(o *ask.Options) { o.SilenceTimeout, o.ProbeInterval = time.Second, time.Minute }, publishing(
+		func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+			if p.Type == ask.TypeError {
+				ending.Add(1)
+				<-release
+			}
+			return store()
+		})))
+	probed, speak, finish := make(chan struct{}, 10), make(chan struct{}), make(chan struct{})
+	text := ""
+	r.worker("busy", func(q question) {
+		defer q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })()
+		q.reply("")
+		<-probed // which comes once
+		for ending.Load() < others {
+			q.send(ask.TypeAdd, ".")
+			text += "."
+			time.Sleep(100 * time.Millisecond)
+		}
+		<-speak
+		before := r.hub.Head().Seq
+		q.send(ask.TypeAdd, "!")
+		text += "!"
+		r.await("it to be heard", func() bool { return r.hub.Head().Seq > before })
+		close(release)
+		<-finish
+		q.send(ask.TypeFinish, "")
+	})
+	r.worker("dead", func(q question) { q.reply(""); q.send(ask.TypeAdd, "x") })
+	s := r.ask("busy", `{}`)
+	for range others {
+		if res, text := r.do(http.MethodPost, "/v1/ask/dead", `{}`, "Content-Type", jsonBody, "Prefer", "respond-async"); res.StatusCode != http.StatusAccepted {
+			t.Fatalf("%s %s", res.Status, text)
+		}
+	}
+	r.await("all others to be ended", func() bool { return ending.Load() == others })
+	time.Sleep(2 * time.Second) // until this one too is due: nothing tells
+	close(speak)
+	r.await("the others to be ended", func() bool { return r.desk.Tally().Answers["silent"] >= others })
+	close(finish)
+	got := s.untilEnd()
+	if last := got[len(got)-1]; last != "finish " || strings.Join(got[1:len(got)-1], "") != strings.ReplaceAll(strings.ReplaceAll(text, ".", "add ."), "!", "add !") {
+		t.Errorf("%q", got)
+	}
+}
+
+// An answer whose events have left the stream ends as any other, although there is nothing
+// left to come after.
+func TestAsk_LeftTheStream(t *testing.T) {
+	r := newRig(t, asking(func(o *ask.Options) { o.SilenceTimeout = 1500 * time.Millisecond }))
+	r.worker("chat", func(q question) { q.reply(""); q.send(ask.TypeAdd, "so far ") })
+	s := r.ask("chat", `{}`)
+	s.read(2)
+	js, err := r.nats.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.PurgeStream(stream); err != nil {
+		t.Fatal(err)
+	}
+	r.await("its end", func() bool { return r.desk.Tally().Answers["silent"] == 1 })
+	if got := s.untilEnd(); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], `error {"reason":"silent"`) {
+		t.Errorf("%q", got)
+	}
+}
+
+// A worker that is faster than the gateway, so that nothing gets in between its events, is
+// stopped too when it has said too much.
+func TestAsk_FastAndTooLarge(t *testing.T) {
+	var fast atomic.Pointer[question]
+	r := newRig(t, asking(func(o *ask.Options) { o.MaxBytes = 1000 }, publishing(
+		func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+			if q := fast.Load(); q != nil && p.Type == ask.TypeError {
+				q.send(ask.TypeAdd, "and more ")
+			}
+			return store()
+		})))
+	r.worker("fast", func(q question) {
+		defer q.serves(ask.HeaderCancel, func() {
+			if fast.Swap(nil) != nil {
+				q.send(ask.TypeError, `{"reason":"told","status":500}`)
+			}
+		})()
+		fast.Store(&q)
+		q.reply("")
+		q.send(ask.TypeAdd, strings.Repeat("x", 1001))
+		r.await("its end", func() bool { return r.desk.Tally().Answers["error"] == 1 })
+	})
+	code, whole, _ := r.askWhole("fast", `{}`)
+	if code != http.StatusInternalServerError || !strings.HasPrefix(whole.Text, "xxx") {
+		t.Errorf("%d %.100q, %s", code, whole.Text, whole.Error)
+	}
+}
+
+// A worker that is away for a moment, as when its NATS server is restarted, is not gone.
+func TestAsk_WorkerAway(t *testing.T) {
+	r := newRig(t, asking(func(o *ask.Options) { o.ProbeInterval = 4 * time.Second }))
+	r.worker("chat", func(q question) {
+		probed := make(chan struct{}, 100)
+		isProbed := func() {
+			select {
+			case <-probed:
+			case <-time.After(patience):
+				t.Error("nobody asks whether the worker is there")
+			}
+		}
+		stop := q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })
+		q.reply("")
+		isProbed()
+		q.send(ask.TypeAdd, "so ")
+		isProbed()
+		stop()
+		time.Sleep(7 * time.Second) // of which the gateway finds nobody for 3 s
+		defer q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })()
+		isProbed()
+		q.send(ask.TypeFinish, "")
+	})
+	if code, whole, _ := r.askWhole("chat", `{}`); code != http.StatusOK || whole.Text != "so " {
+		t.Errorf("%d %+v", code, whole)
+	}
+}
+
+// A claim whose acknowledgement was lost is nobody's question: who asks with the same key
+// once more has it answered.
+func TestAsk_LostClaim(t *testing.T) {
+	var lost atomic.Bool
+	a := newRig(t, met("a"), asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+		seq, err := store()
+		if p.Type == ask.TypeAsk && err == nil && lost.CompareAndSwap(false, true) {
+			return 0, fmt.Errorf("lost: %w", broker.ErrUnavailable)
+		}
+		return seq, err
+	})))
+	b := a.beside("b", asking())
+	a.worker("chat", echo)
+	key := []string{"Idempotency-Key", "k1"}
+	if s := a.ask("chat", `{"say":"x"}`, key...); s.res.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(s.res.Status)
+	}
+	b.await("the claim to be given up", func() bool { return b.desk.Tally().Answers["not_accepted"] == 1 })
+	if code, whole, _ := b.askWhole("chat", `{"say":"x"}`, key...); code != http.StatusOK || whole.Text != "x" {
+		t.Errorf("%d %+v", code, whole)
+	}
+}
+
+// The time for the first event begins when the question is accepted, and to wait for that
+// is not the client's time.
+func TestAsk_SlowToAccept(t *testing.T) {
+	r := newRig(t, asking(func(o *ask.Options) { o.AcceptTimeout, o.FirstTimeout = patience, 300*time.Millisecond }),
+		func(o *rigOptions) { o.gateway.WriteTimeout = 500 * time.Millisecond })
+	r.worker("chat", func(q question) {
+		time.Sleep(1500 * time.Millisecond)
+		echo(q)
+	})
+	r.worker("refuses", func(q question) {
+		time.Sleep(1500 * time.Millisecond)
+		q.reply(`{"status":418}`)
+	})
+	if got := r.ask("chat", `{"say":"x"}`).untilEnd(); len(got) != 4 || !strings.HasPrefix(got[3], "finish ") {
+		t.Errorf("%q", got)
+	}
+	if code, whole, _ := r.askWhole("chat", `{"say":"x"}`); code != http.StatusOK || whole.Text != "x" {
+		t.Errorf("%d %+v", code, whole)
+	}
+	if s := r.ask("refuses", `{}`); s.res.StatusCode != http.StatusTeapot {
+		t.Error(s.res.Status)
+	}
+}
+
+// How an answer is cut into events says nothing of its size, and its JSON is text
+// whatever the worker says.
+func TestAsk_SmallPieces(t *testing.T) {
+	const pieces = 300
+	r := newRig(t, asking(func(o *ask.Options) { o.MaxBytes = 2 * pieces }))
+	r.worker("chat", func(q question) {
+		q.reply("")
+		for range pieces {
+			q.send(ask.TypeAdd, "ab")
+		}
+		q.send(ask.TypeFinish, "\"\xff\"")
+	})
+	code, whole, _ := r.askWhole("chat", `{}`)
+	if code != http.StatusOK || whole.Text != strings.Repeat("ab", pieces) || string(whole.Finish) != "\"\\\"\\ufffd\\\"\"" {
+		t.Errorf("%d %d bytes of text, finish %s, error %s", code, len(whole.Text), whole.Finish, whole.Error)
+	}
+}
