@@ -190,7 +190,7 @@ func completeLines(text string) []string {
 }
 
 // await returns the lines once there are n of them.
-func (o *output) await(t *testing.T, n int) []string {
+func (o *output) await(t testing.TB, n int) []string {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -207,7 +207,7 @@ func (o *output) await(t *testing.T, n int) []string {
 }
 
 // awaitLine returns the first line that contains text.
-func (o *output) awaitLine(t *testing.T, text string) string {
+func (o *output) awaitLine(t testing.TB, text string) string {
 	t.Helper()
 	for n := 1; ; n++ {
 		if line := o.await(t, n)[n-1]; strings.Contains(line, text) {
@@ -228,7 +228,7 @@ func (r readyLine) address() string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.URL, "http://"), "/")
 }
 
-func awaitReady(t *testing.T, stderr *output) readyLine {
+func awaitReady(t testing.TB, stderr *output) readyLine {
 	t.Helper()
 	var ready readyLine
 	line := stderr.awaitLine(t, `"ringcast is ready"`)

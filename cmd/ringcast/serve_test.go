@@ -137,7 +137,7 @@ func TestSub_Restart(t *testing.T) {
 
 // subprocess starts a server as a process of its own, which is killed at the end
 // of the test.
-func subprocess(t *testing.T, args ...string) (*exec.Cmd, *output) {
+func subprocess(t testing.TB, args ...string) (*exec.Cmd, *output) {
 	t.Helper()
 	stderr := newOutput()
 	cmd := exec.Command("ringcast", append([]string{"serve", "--nats-listen", "-1", "--log-format", "json", "--retry", "10ms"}, args...)...)

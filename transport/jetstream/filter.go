@@ -24,8 +24,8 @@ import (
 //     else of it. Nobody who is served by the filter can select its subject (mark).
 
 // filterPause is the least time between two batches of a reader with a filter, and so
-// bounds what it asks: 200 times a second.
-const filterPause = 5 * time.Millisecond
+// bounds what it asks: 50 times a second.
+const filterPause = 20 * time.Millisecond
 
 // filtered reports whether the reader has a filter.
 func (r *Reader) filtered() bool { return len(r.opt.Filter) > 0 }
