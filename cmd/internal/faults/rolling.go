@@ -155,7 +155,11 @@ func (r *run) restartAll(ctx context.Context, w *watch, report *RollingReport) e
 		if i > 0 {
 			pause(ctx, report.Pause)
 		}
-		restart := Restart{Gateway: i, Streams: w.streams(g), Told: time.Since(w.began)}
+		streams, err := w.streams(g)
+		if err != nil {
+			return err
+		}
+		restart := Restart{Gateway: i, Streams: streams, Told: time.Since(w.began)}
 		if err := termGateway(r, ctx, Fault{Target: i}); err != nil {
 			return err
 		}
@@ -225,7 +229,7 @@ func (w *watch) look() Second {
 	share := func(pid int) float64 { return w.since(pid).Seconds() / took.Seconds() }
 	for i, g := range w.rig.gateways {
 		s.Gateways[i] = share(g.process.pid())
-		s.Streams[i] = w.streams(g)
+		s.Streams[i], _ = w.streams(g) // none where it has ended
 	}
 	for _, n := range w.rig.nats {
 		s.NATS += share(n.process.pid())
@@ -259,14 +263,11 @@ func processorTime(pid int) time.Duration {
 	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
-// streams returns how many a gateway has open, none while it does not answer.
-func (w *watch) streams(g *gateway) int {
-	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// streams returns how many a gateway has open.
+func (w *watch) streams(g *gateway) (int, error) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	metrics, err := scrape(client, "http://"+g.admin+"/metrics", "ringcast_streams_open")
-	if err != nil {
-		return 0
-	}
-	return int(metrics["ringcast_streams_open"])
+	return int(metrics["ringcast_streams_open"]), err
 }
 
 // take takes over what the clients have counted.

@@ -195,7 +195,11 @@ func (r *run) cost(ctx context.Context, load string, gateways int) (Cost, error)
 	err := poll(ctx, startTimeout, func() bool {
 		open := 0
 		for _, g := range r.rig.gateways[:gateways] {
-			open += w.streams(g)
+			n, err := w.streams(g)
+			if err != nil {
+				return false
+			}
+			open += n
 		}
 		return open == clients
 	})
