@@ -367,6 +367,8 @@ func TestLoad_Errors(t *testing.T) {
 			"configuration: mirror-domain is set without nats-url: the embedded NATS server knows no other"},
 		{"together/filter outside", "", nil, []string{"--filter=events.a,other.b"},
 			`configuration: filter: subject "other.b" lies outside the subjects served here: ["events.>"]`},
+		{"together/answers outside the filter", "", nil, []string{"--filter=events.room.>", "--answers=events.answers"},
+			`configuration: answers: subject "events.answers.x" lies outside the subjects served here: ["events.room.>"]`},
 		{"together/presence outside the filter", "", nil, []string{"--filter=events.room.>", "--presence=events.room.*"},
 			`configuration: presence: that of "events.room.*" would be told where nothing is stored: subject "events.$presence.room.*" lies outside the subjects served here: ["events.room.>"]`},
 		{"together/replicas of the embedded server", "", nil, []string{"--stream-replicas=3"},
