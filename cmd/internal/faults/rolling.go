@@ -238,10 +238,11 @@ func (w *watch) look() Second {
 	return s
 }
 
-// since returns the processor time that a process has used since the last look.
+// since returns the processor time that a process has used since the last look, none where
+// it has ended.
 func (w *watch) since(pid int) time.Duration {
-	used := processorTime(pid)
 	before := w.used[pid]
+	used := max(before, processorTime(pid))
 	w.used[pid] = used
 	return used - before
 }
