@@ -48,6 +48,7 @@ const besidePayload = 2 << 10
 type Answer struct {
 	js       jetstream.JetStream
 	subject  string // where its events are published
+	claim    uint64 // the sequence of the event before the first one here, which is the gateway's
 	nonce    string // begins the message ids of this very run of a handler
 	most     int    // bytes of payload that an event may have
 	buffer   int
@@ -61,7 +62,6 @@ type Answer struct {
 	queue   []event
 	size    int    // bytes of data in queue
 	held    string // the beginning of a character whose end is still to come
-	begun   bool   // an event is stored
 	ended   bool   // the last event is in the queue, or was
 	broken  error  // why no event but an error can follow
 	left    bool   // the rest is not published
@@ -251,22 +251,6 @@ func (a *Answer) refusedLocked() error {
 		return context.Cause(a.ctx)
 	}
 	return nil
-}
-
-// stop ends the handler's context. A gateway that has ended the answer itself does not
-// wait for a reply. It is to hear nothing then, which JetStream sees to but for the
-// first event, that comes after one which is not known here.
-func (a *Answer) stop(awaited bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if awaited || a.begun {
-		a.cancel(ErrStopped)
-		return
-	}
-	a.queue, a.size, a.held = nil, 0, ""
-	a.ended, a.left, a.broken = true, true, ErrEnded
-	a.cancel(ErrEnded)
-	a.changed.Broadcast()
 }
 
 // wake has those who wait look again: the handler's context has ended.

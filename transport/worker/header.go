@@ -13,6 +13,7 @@ const subjectPrefix = "ask."
 const (
 	idHeader       = "Ringcast-Ask-Id"
 	answerHeader   = "Ringcast-Answer-Subject"
+	sequenceHeader = "Ringcast-Answer-Sequence"
 	cancelHeader   = "Ringcast-Cancel-Subject"
 	aliveHeader    = "Ringcast-Alive-Subject"
 	identityHeader = "Ringcast-Identity"

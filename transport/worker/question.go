@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +43,9 @@ func parseQuestion(m *nats.Msg) (*Question, error) {
 			return nil, fmt.Errorf("header %s is %q", key, v)
 		}
 	}
+	if _, err := sequence(m.Header); err != nil {
+		return nil, err
+	}
 	return &Question{
 		ID:       m.Header.Get(idHeader),
 		Subject:  strings.TrimPrefix(m.Subject, subjectPrefix),
@@ -49,6 +53,15 @@ func parseQuestion(m *nats.Msg) (*Question, error) {
 		Body:     m.Data,
 		Header:   m.Header,
 	}, nil
+}
+
+// sequence returns that of the answer's first event, which is the gateway's.
+func sequence(h nats.Header) (uint64, error) {
+	seq, err := strconv.ParseUint(h.Get(sequenceHeader), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("header %s is %q", sequenceHeader, h.Get(sequenceHeader))
+	}
+	return seq, nil
 }
 
 // Refusal is an error of Options.Check: the question is not taken, and who asks gets

@@ -174,7 +174,7 @@ func (r *run) answer(m *nats.Msg) {
 		r.refuse(m, refusal)
 		return
 	}
-	a := r.newAnswer(ctx, cancel, m.Header.Get(answerHeader))
+	a := r.newAnswer(ctx, cancel, m.Header)
 	unsubscribe, err := r.listen(a, m.Header)
 	defer unsubscribe()
 	if err == nil {
@@ -223,10 +223,12 @@ func (r *run) refuse(m *nats.Msg, refusal *Refusal) {
 	}
 }
 
-func (r *run) newAnswer(ctx context.Context, cancel context.CancelCauseFunc, subject string) *Answer {
+func (r *run) newAnswer(ctx context.Context, cancel context.CancelCauseFunc, h nats.Header) *Answer {
+	claim, _ := sequence(h) // it was looked at with the question
 	a := &Answer{
 		js:       r.js,
-		subject:  subject,
+		subject:  h.Get(answerHeader),
+		claim:    claim,
 		nonce:    rand.Text(),
 		most:     max(int(r.nc.MaxPayload())-besidePayload, besidePayload),
 		buffer:   r.opt.Buffer,
@@ -246,7 +248,7 @@ func (r *run) listen(a *Answer, h nats.Header) (unsubscribe func(), err error) {
 		return func() {}, fmt.Errorf("hear whether it is alive: %w", err)
 	}
 	stop, err := r.nc.Subscribe(h.Get(cancelHeader), func(m *nats.Msg) {
-		a.stop(m.Reply != "")
+		a.cancel(ErrStopped)
 		_ = m.Respond(nil)
 	})
 	return func() {

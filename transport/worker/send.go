@@ -22,12 +22,10 @@ const (
 	longestWait = time.Second
 )
 
-// Error codes of JetStream. Those that pass are told while another publish of the same
-// subject, or of the same message id, is still being replicated.
+// Error codes of JetStream. There are others that pass: those of a replicated stream while
+// another publish of the same subject or message id is under way.
 const (
 	codeWrongLast        jetstream.ErrorCode = 10071
-	codeWrongLastPasses  jetstream.ErrorCode = 10164
-	codeDuplicatePasses  jetstream.ErrorCode = 10158
 	codeLargerThanStream jetstream.ErrorCode = 10054
 )
 
@@ -36,7 +34,7 @@ const (
 // order: none can overtake another that has to be published again. ctx bounds it all.
 func (a *Answer) send(ctx context.Context, patience time.Duration) {
 	defer a.noteOver()
-	var last uint64 // the sequence of the event before; 0: not known
+	last := a.claim
 	for n := 1; ; n++ {
 		e, ok := a.next()
 		if !ok {
@@ -48,7 +46,6 @@ func (a *Answer) send(ctx context.Context, patience time.Duration) {
 			return
 		case err == nil:
 			last = seq
-			a.noteBegun()
 		case a.giveUp(err), e.typ == typeError:
 			return
 		}
@@ -93,12 +90,6 @@ func (a *Answer) giveUp(err error) (useless bool) {
 	return a.left
 }
 
-func (a *Answer) noteBegun() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.begun = true
-}
-
 func (a *Answer) noteOver() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,9 +116,7 @@ func (a *Answer) publish(ctx context.Context, patience time.Duration, m *nats.Ms
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := firstRetry; ; wait = min(2*wait, longestWait) {
-		if last > 0 {
-			m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(last, 10)}
-		}
+		m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(last, 10)}
 		ack, err := a.try(ctx, m)
 		if err == nil {
 			return ack.Sequence, nil
@@ -145,7 +134,6 @@ func (a *Answer) publish(ctx context.Context, patience time.Duration, m *nats.Ms
 			}
 			// Nothing is left of the answer: the stream's limits have taken it.
 			last = 0
-			delete(m.Header, jetstream.ExpectedLastSubjSeqHeader)
 			continue
 		}
 		select {

@@ -125,9 +125,11 @@ func (g *Gateway) Question(subject, body string) *nats.Msg {
 		"Ringcast-Identity":       {"Ann%20%25%20%C3%A9"},
 	}}
 	claim := &nats.Msg{Subject: "events.answers." + id, Data: []byte("{}"), Header: nats.Header{"Ringcast-Event": {"ask"}}}
-	if _, err := g.JetStream.PublishMsg(Within(g.t), claim); err != nil {
+	ack, err := g.JetStream.PublishMsg(Within(g.t), claim)
+	if err != nil {
 		g.t.Fatal(err)
 	}
+	m.Header["Ringcast-Answer-Sequence"] = []string{strconv.FormatUint(ack.Sequence, 10)}
 	return m
 }
 

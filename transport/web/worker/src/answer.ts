@@ -34,11 +34,6 @@ export class Answer {
 		return this.ended;
 	}
 
-	/** Whether an event is stored. */
-	get hasBegun(): boolean {
-		return this.publisher.last > 0;
-	}
-
 	/** Takes what a handler says, once there is room. */
 	async say(chunk: Chunk): Promise<void> {
 		if (typeof chunk === "string") {
@@ -66,8 +61,8 @@ export class Answer {
 		await this.sending;
 	}
 
-	/** Lets go of everything: somebody else has ended the answer. */
-	abandon(error: WorkerError): void {
+	/** Lets go of everything, and takes nothing more. */
+	private abandon(error: WorkerError): void {
 		this.ended = true;
 		this.failed ??= error;
 		this.queue.length = 0;

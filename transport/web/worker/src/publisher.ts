@@ -29,8 +29,6 @@ const LARGER_THAN_STREAM = 10_054;
  * that nothing comes after an end that the gateway has put to the answer.
  */
 export class Publisher {
-	/** The sequence of the newest event, 0 before the first one. */
-	last = 0;
 	private count = 0;
 	/** Begins the message ids of this very answer. */
 	private readonly nonce = nuid.next();
@@ -39,6 +37,8 @@ export class Publisher {
 		private readonly nc: NatsConnection,
 		private readonly js: JetStreamClient,
 		private readonly subject: string,
+		/** The sequence of the newest event, 0 where nothing is left of the answer. */
+		private last: number,
 		/** Of the question, whose trace goes on. */
 		private readonly question: MsgHdrs,
 		private readonly patienceMs: number,
@@ -75,7 +75,7 @@ export class Publisher {
 			msgID: `${this.nonce}.${this.count}`,
 			headers: this.headers(event),
 			timeout: ACK_TIMEOUT_MS,
-			...(this.last > 0 && { expect: { lastSubjectSequence: this.last } }),
+			expect: { lastSubjectSequence: this.last },
 		});
 		return seq;
 	}

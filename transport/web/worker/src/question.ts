@@ -20,6 +20,8 @@ export interface Question {
 /** Where a question's answer goes, and where its gateway is heard. */
 export interface Addresses {
 	readonly answer: string;
+	/** The sequence of the answer's first event, which is the gateway's. */
+	readonly claim: number;
 	readonly cancel: string;
 	readonly alive: string;
 }
@@ -51,10 +53,18 @@ export function readQuestion(msg: Msg): { question: Question; addresses: Address
 	};
 	const addresses = {
 		answer: subject("Ringcast-Answer-Subject"),
+		claim: sequence(headers.get("Ringcast-Answer-Sequence")),
 		cancel: subject("Ringcast-Cancel-Subject"),
 		alive: subject("Ringcast-Alive-Subject"),
 	};
 	return { question, addresses };
+}
+
+function sequence(value: string): number {
+	if (!/^\d+$/.test(value)) {
+		throw new Error(`header Ringcast-Answer-Sequence is ${JSON.stringify(value)}`);
+	}
+	return Number(value);
 }
 
 /** What cannot be decoded was not written by a gateway, and is taken as it is. */

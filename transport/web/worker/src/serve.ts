@@ -123,12 +123,13 @@ class Server implements Worker {
 			this.nc,
 			this.js,
 			addresses.answer,
+			addresses.claim,
 			question.headers,
 			this.settings.patienceMs,
 		);
 		const answer = new Answer(publisher, this.settings, (error) => controller.abort(error));
 		// Before the question is accepted, so that who hears of that is heard here too.
-		const unsubscribe = this.listen(addresses, answer, controller);
+		const unsubscribe = this.listen(addresses, controller);
 		try {
 			msg.respond();
 			await converse(this.handler, question, answer, controller.signal, this.settings.onerror);
@@ -165,7 +166,7 @@ class Server implements Worker {
 		}
 	}
 
-	private listen(addresses: Addresses, answer: Answer, controller: AbortController): () => void {
+	private listen(addresses: Addresses, controller: AbortController): () => void {
 		const alive = this.nc.subscribe(addresses.alive, {
 			callback: (_, msg) => {
 				msg.respond();
@@ -173,12 +174,7 @@ class Server implements Worker {
 		});
 		const cancel = this.nc.subscribe(addresses.cancel, {
 			callback: (_, msg) => {
-				const awaited = msg.respond();
-				if (!awaited && !answer.hasBegun) {
-					// A gateway that does not wait has ended the answer itself. After a first event
-					// JetStream sees to it that nothing comes after that.
-					answer.abandon(new WorkerError("ended", "the gateway has ended the answer"));
-				}
+				msg.respond();
 				controller.abort(new WorkerError("stopped", "the answer was stopped"));
 			},
 		});
