@@ -52,6 +52,10 @@ test("the pages work below a path prefix, and lead to each other", async () => {
 	expect(await page.textContent("nav.pages [aria-current=page]")).toBe("Notifications");
 	await page.click("#send");
 	await textOf(page, "#sent", /^Stored as/);
+	await page.click("nav.pages >> text=Chat");
+	await page.fill("#question", "Make a table");
+	await page.keyboard.press("Enter");
+	await textOf(page, ".markdown", /without a model/);
 	await page.click("nav.pages >> text=Console");
 	await textOf(page, "#status-text", /^Live$/);
 	expect(new URL(page.url()).pathname).toBe(`${PREFIX}/`);

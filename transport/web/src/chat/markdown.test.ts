@@ -47,4 +47,15 @@ describe("what is settled", () => {
 		types.push(...blocks(parseWhole(whole.slice(at))));
 		expect(types).toEqual(blocks(parseWhole(whole)));
 	});
+
+	test("a long text costs no more at its end: two blocks are open at most", () => {
+		let [text, at] = ["", 0];
+		for (let n = 0; n < 2_000; n++) {
+			text += `paragraph *${n}*\n\n`;
+			const parsed = parseOpen(text.slice(at));
+			expect(blocks(parsed.open).length).toBeLessThanOrEqual(2);
+			at += parsed.openAt;
+			expect(text.length - at).toBeLessThan(50);
+		}
+	});
 });
