@@ -48,7 +48,7 @@ func (s *server) emptyRing() error {
 func (s *server) noteFilter(path string) error {
 	var err error
 	if len(s.cfg.Filter) > 0 {
-		err = os.WriteFile(path, []byte(s.cfg.Filter.String()), 0o640)
+		err = os.WriteFile(path, []byte(s.cfg.Filter.String()), 0o600)
 	} else {
 		err = os.Remove(path)
 	}
