@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
 	type Answer,
 	type AnswerEvent,
@@ -70,8 +70,18 @@ describe("an answer", () => {
 			text: '{"q":1}',
 		});
 		expect(request?.headers).toMatchObject({ "content-type": "application/json" });
-		expect(request?.headers["idempotency-key"]).toMatch(/^[0-9a-f-]{36}$/);
+		expect(request?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{32}$/);
 		expect(request?.headers.accept).toMatch(/^text\/event-stream,/);
+	});
+
+	test("is asked for on a page without TLS too, with a key of its own each time", async () => {
+		const { getRandomValues } = crypto;
+		vi.stubGlobal("crypto", { getRandomValues: getRandomValues.bind(crypto) });
+		onTestFinished(() => vi.unstubAllGlobals());
+		const { server, url } = await answers((response) => begin(response, WHOLE.join("")));
+		await Promise.all([open(url).done, open(url).done]);
+		const keys = server.requests.map(({ headers }) => headers["idempotency-key"]);
+		expect(new Set(keys).size).toBe(2);
 	});
 
 	test("has the worker's text, whatever is in it", async () => {
@@ -409,6 +419,24 @@ describe("the next visit", () => {
 		await failure(answer.done);
 		const resumed = await resumeAnswer(url, { storage });
 		expect(await resumed?.done).toEqual({ id: ID, text: "Hello", finish: { tokens: 3 } });
+	});
+
+	test("has again what came after the last write, where the page ended without notice", async () => {
+		const { url } = await answers((response, request) => begin(response, after(request, WHOLE)));
+		const written: string[] = [];
+		const storage = {
+			getItem: () => null,
+			setItem: (_: string, value: string) => written.push(value),
+		};
+		await open(url, { storage }).done;
+		expect(written.pop()).toBe(""); // the end
+		expect(written.length).toBeGreaterThan(1);
+		for (const left of [...written, JSON.stringify({ id: ID, last: "2-x", text: "Hel" })]) {
+			const crashed = new Storage();
+			crashed.setItem("k", left);
+			const answer = await resumeAnswer(url, { storage: crashed, storageKey: "k" });
+			expect((await answer?.done)?.text).toBe("Hello");
+		}
 	});
 
 	test("goes on with the newest question, not with one that was left for it", async () => {

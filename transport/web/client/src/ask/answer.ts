@@ -45,7 +45,7 @@ export interface Answer extends AsyncIterable<AnswerEvent> {
  * AskError. Leaving the loop closes the answer, and stops nothing.
  */
 export function ask(url: string | URL, body: unknown, options: AskOptions = {}): Answer {
-	const { idempotencyKey: key = crypto.randomUUID() } = options;
+	const { idempotencyKey: key = randomKey() } = options;
 	return new Following(String(url), { key, body: JSON.stringify(body) }, options);
 }
 
@@ -306,6 +306,12 @@ class Following implements Answer {
 		}
 		return JSON.stringify(id === undefined ? this.#question : { id, last: this.#last, text });
 	}
+}
+
+/** 128 bits. randomUUID is there in a secure context only, and a gateway may be without TLS. */
+function randomKey(): string {
+	const bytes = crypto.getRandomValues(new Uint8Array(16));
+	return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function keeperOf(
