@@ -77,7 +77,9 @@ describe("an answer", () => {
 	test("is asked for on a page without TLS too, with a key of its own each time", async () => {
 		const { getRandomValues } = crypto;
 		vi.stubGlobal("crypto", { getRandomValues: getRandomValues.bind(crypto) });
-		onTestFinished(() => vi.unstubAllGlobals());
+		onTestFinished(() => {
+			vi.unstubAllGlobals();
+		});
 		const { server, url } = await answers((response) => begin(response, WHOLE.join("")));
 		await Promise.all([open(url).done, open(url).done]);
 		const keys = server.requests.map(({ headers }) => headers["idempotency-key"]);
