@@ -72,17 +72,20 @@ type failureBody struct {
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail"`
 	Status int    `json:"status"`
+	// NotTaken reports that no worker took the question: it may be asked anew. A worker's
+	// own error can have any reason.
+	NotTaken bool `json:"not_taken,omitempty"`
 }
 
 func (f *Failure) data() []byte {
-	b, _ := json.Marshal(failureBody{f.Reason, f.Detail, f.Status}) // texts and a number cannot fail
+	b, _ := json.Marshal(failureBody{f.Reason, f.Detail, f.Status, slices.Contains(notTaken, f.Reason)}) // texts and a number cannot fail
 	return b
 }
 
 // wasNotTaken reports whether the data of an error says that no worker took the question.
 func wasNotTaken(data []byte) bool {
 	var b failureBody
-	return json.Unmarshal(data, &b) == nil && slices.Contains(notTaken, b.Reason)
+	return json.Unmarshal(data, &b) == nil && b.NotTaken
 }
 
 // readReply reads a worker's reply to a question: nil where it takes it.

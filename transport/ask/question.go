@@ -5,28 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 
 	"ringcast/broker"
 	"ringcast/transport/tracing"
-)
-
-// QuestionPrefix begins the subjects that workers listen on.
-const QuestionPrefix = "ask."
-
-// The headers of a question (PROTOCOL.md, "For workers").
-const (
-	HeaderID       = "Ringcast-Ask-Id"
-	HeaderAnswer   = "Ringcast-Answer-Subject"
-	HeaderCancel   = "Ringcast-Cancel-Subject"
-	HeaderAlive    = "Ringcast-Alive-Subject"
-	HeaderSequence = "Ringcast-Answer-Sequence"
-	HeaderIdentity = "Ringcast-Identity"
+	"ringcast/transport/worker"
 )
 
 // Question is what a client asks.
@@ -169,15 +155,15 @@ func (d *Desk) disownedLocked(e *broker.Event) bool {
 }
 
 func (d *Desk) request(ctx context.Context, a Answer, q Question) error {
-	msg := &nats.Msg{Subject: QuestionPrefix + q.Subject, Data: q.Body, Header: nats.Header{
-		HeaderID:       {a.ID},
-		HeaderAnswer:   {a.Subject},
-		HeaderSequence: {strconv.FormatUint(a.claim, 10)},
-		HeaderCancel:   {cancelSubject(a.ID)},
-		HeaderAlive:    {aliveSubject(a.ID)},
+	msg := &nats.Msg{Subject: worker.SubjectPrefix + q.Subject, Data: q.Body, Header: nats.Header{
+		worker.HeaderID:       {a.ID},
+		worker.HeaderAnswer:   {a.Subject},
+		worker.HeaderSequence: {strconv.FormatUint(a.claim, 10)},
+		worker.HeaderCancel:   {cancelSubject(a.ID)},
+		worker.HeaderAlive:    {aliveSubject(a.ID)},
 	}}
 	if q.Identity != "" {
-		msg.Header[HeaderIdentity] = []string{escapeIdentity(q.Identity)}
+		msg.Header[worker.HeaderIdentity] = []string{worker.EscapeIdentity(q.Identity)}
 	}
 	tracing.Inject(ctx, msg)
 	ctx, cancel := context.WithTimeout(ctx, d.opts.AcceptTimeout)
@@ -201,22 +187,3 @@ const controlPrefix = "_ask."
 
 func cancelSubject(id string) string { return controlPrefix + id + ".cancel" }
 func aliveSubject(id string) string  { return controlPrefix + id + ".alive" }
-
-// escapeIdentity makes a header's value of any text, and leaves the usual ones as they are.
-func escapeIdentity(identity string) string {
-	if !strings.ContainsFunc(identity, func(r rune) bool { return r <= ' ' || r > '~' || r == '%' }) {
-		return identity
-	}
-	var b strings.Builder
-	for i := range len(identity) {
-		if c := identity[i]; c <= ' ' || c > '~' || c == '%' {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-// UnescapeIdentity returns the sub of a header Ringcast-Identity.
-func UnescapeIdentity(value string) (string, error) { return url.PathUnescape(value) }

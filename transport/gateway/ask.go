@@ -18,6 +18,7 @@ import (
 	"ringcast/transport/access"
 	"ringcast/transport/ask"
 	"ringcast/transport/sse"
+	"ringcast/transport/worker"
 )
 
 const (
@@ -237,7 +238,7 @@ func (s *Server) giveAnswer(c echo.Context, id *access.Identity, form answerForm
 	}
 	h := c.Response().Header()
 	h.Set(echo.HeaderLocation, at.URL)
-	h.Set(ask.HeaderID, a.ID)
+	h.Set(worker.HeaderID, a.ID)
 	h.Add(echo.HeaderVary, echo.HeaderAccept)
 	switch form.as {
 	case asURL:

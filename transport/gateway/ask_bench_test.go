@@ -14,6 +14,7 @@ import (
 
 	"ringcast/transport/ask"
 	"ringcast/transport/jetstream"
+	"ringcast/transport/worker"
 )
 
 // Answers cost what any stream of one's own does. Side by side: 500 clients that each
@@ -44,7 +45,7 @@ func BenchmarkAnswers(b *testing.B) {
 					}
 				} else {
 					if _, err := r.nats.QueueSubscribe("ask.chat", "workers", func(m *nats.Msg) {
-						questions <- answerOf{m.Header.Get(ask.HeaderAnswer), string(m.Data)}
+						questions <- answerOf{m.Header.Get(worker.HeaderAnswer), string(m.Data)}
 						_ = m.Respond(nil)
 					}); err != nil {
 						b.Fatal(err)

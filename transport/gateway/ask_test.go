@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"ringcast/transport/ask"
 	"ringcast/transport/gateway"
 	"ringcast/transport/jetstream"
+	"ringcast/transport/worker"
 )
 
 // asking has a gateway take questions. Its times are short, and change makes others of them.
@@ -85,7 +87,7 @@ func (q question) reply(text string) {
 
 // send publishes an event of the answer; the last ones are finish and error.
 func (q question) send(typ, data string) {
-	msg := &nats.Msg{Subject: q.Header.Get(ask.HeaderAnswer), Data: []byte(data), Header: nats.Header{jetstream.TypeHeader: {typ}}}
+	msg := &nats.Msg{Subject: q.Header.Get(worker.HeaderAnswer), Data: []byte(data), Header: nats.Header{jetstream.TypeHeader: {typ}}}
 	if typ == ask.TypeFinish || typ == ask.TypeError {
 		msg.Header[jetstream.EndHeader] = []string{"true"}
 	}
@@ -190,14 +192,14 @@ func TestAsk_Stream(t *testing.T) {
 	}
 	header := <-got
 	for name, value := range map[string]string{
-		ask.HeaderID: id, ask.HeaderAnswer: "events.answers." + id, ask.HeaderCancel: "_ask." + id + ".cancel", ask.HeaderAlive: "_ask." + id + ".alive",
-		ask.HeaderSequence: "1",
+		worker.HeaderID: id, worker.HeaderAnswer: "events.answers." + id, worker.HeaderCancel: "_ask." + id + ".cancel", worker.HeaderAlive: "_ask." + id + ".alive",
+		worker.HeaderSequence: "1",
 	} {
 		if header.Get(name) != value {
 			t.Errorf("header %s is %q, want %q", name, header.Get(name), value)
 		}
 	}
-	if header.Get(ask.HeaderIdentity) != "" {
+	if header.Get(worker.HeaderIdentity) != "" {
 		t.Error("somebody is named who is not known")
 	}
 	if n := strings.Count(s.raw.buf.String(), "id: "); n != len(events) {
@@ -279,7 +281,7 @@ func TestAsk_Resume(t *testing.T) {
 	var asked sync.Map
 	goOn := make(chan struct{})
 	r.worker("chat", func(q question) {
-		asked.Store(q.Header.Get(ask.HeaderID), true)
+		asked.Store(q.Header.Get(worker.HeaderID), true)
 		q.reply("")
 		q.send(ask.TypeAdd, "first ")
 		<-goOn
@@ -346,6 +348,16 @@ func TestAsk_Key(t *testing.T) {
 	if n := b.desk.Tally().Questions; n["accepted"] != 1 || n["repeated"] != 1 {
 		t.Errorf("b: %v", n)
 	}
+	// A worker's own word for an error is no reason to ask again.
+	a.worker("unwilling", func(q question) { q.reply(""); q.send(ask.TypeError, `{"reason":"refused"}`) })
+	for range 2 {
+		if code, whole, _ := a.askWhole("unwilling", `{}`, "Idempotency-Key", "k3"); code != http.StatusBadGateway || len(whole.Events) != 1 {
+			t.Errorf("%d %+v", code, whole)
+		}
+	}
+	if n := a.desk.Tally().Questions; n["accepted"] != 1 || n["repeated"] != 2 {
+		t.Errorf("a: %v", n)
+	}
 	if s := b.ask("chat", `{"say":"three"}`, key...); s.res.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("the key for another question: %s", s.res.Status)
 	}
@@ -359,8 +371,8 @@ func TestAsk_Key(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if n := a.desk.Tally().Questions["accepted"] + b.desk.Tally().Questions["accepted"]; n != 2 {
-		t.Errorf("%d questions accepted, want 2", n)
+	if n := a.desk.Tally().Questions["accepted"] + b.desk.Tally().Questions["accepted"]; n != 3 {
+		t.Errorf("%d questions accepted, want 3", n)
 	}
 }
 
@@ -414,7 +426,7 @@ func TestAsk_Failures(t *testing.T) {
 	cancelled := make(chan string, 10)
 	a.worker("late", func(q question) { q.reply("") })
 	a.worker("silent", func(q question) {
-		stop := q.serves(ask.HeaderCancel, func() { cancelled <- "silent" })
+		stop := q.serves(worker.HeaderCancel, func() { cancelled <- "silent" })
 		defer stop()
 		q.reply("")
 		q.send(ask.TypeAdd, "so far ")
@@ -422,7 +434,7 @@ func TestAsk_Failures(t *testing.T) {
 	})
 	a.worker("dies", func(q question) {
 		seen := make(chan struct{}, 100)
-		stop := q.serves(ask.HeaderAlive, func() { seen <- struct{}{} })
+		stop := q.serves(worker.HeaderAlive, func() { seen <- struct{}{} })
 		q.reply("")
 		q.send(ask.TypeAdd, "so far ")
 		<-seen
@@ -491,7 +503,7 @@ func TestAsk_Stop(t *testing.T) {
 	b := a.beside("b", asking(func(o *ask.Options) { o.StopTimeout, o.Abandoned = 300*time.Millisecond, 400*time.Millisecond }))
 	a.worker("polite", func(q question) {
 		stop := make(chan struct{}, 10)
-		defer q.serves(ask.HeaderCancel, func() { stop <- struct{}{} })()
+		defer q.serves(worker.HeaderCancel, func() { stop <- struct{}{} })()
 		q.reply("")
 		q.send(ask.TypeAdd, "so far ")
 		<-stop
@@ -532,7 +544,7 @@ func TestAsk_Stop(t *testing.T) {
 func TestAsk_Access(t *testing.T) {
 	r, _ := accessRig(t, "", asking())
 	identities := make(chan string, 10)
-	r.worker("chat", func(q question) { identities <- q.Header.Get(ask.HeaderIdentity); echo(q) })
+	r.worker("chat", func(q question) { identities <- q.Header.Get(worker.HeaderIdentity); echo(q) })
 	bearer := func(sub string, grants map[string][]string) []string {
 		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 			"sub": sub, "exp": inAMinute().Unix(), "ringcast": grants,
@@ -552,7 +564,7 @@ func TestAsk_Access(t *testing.T) {
 	}
 	s := r.ask("chat", `{"say":"x"}`, ann...)
 	events := s.untilEnd()
-	if got, err := ask.UnescapeIdentity(<-identities); got != "änn|1\r\n" || err != nil {
+	if got, err := url.PathUnescape(<-identities); got != "änn|1\r\n" || err != nil {
 		t.Errorf("the worker was told of %q, %v", got, err)
 	}
 	if strings.Contains(s.raw.buf.String(), "1\\r") {

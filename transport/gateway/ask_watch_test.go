@@ -11,6 +11,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/ask"
+	"ringcast/transport/worker"
 )
 
 // publisher is a Publisher whose calls a test has in its hand.
@@ -44,7 +45,7 @@ func TestAsk_BusyWatch(t *testing.T) {
 	probed, speak, finish := make(chan struct{}, 10), make(chan struct{}), make(chan struct{})
 	text := ""
 	r.worker("busy", func(q question) {
-		defer q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })()
+		defer q.serves(worker.HeaderAlive, func() { probed <- struct{}{} })()
 		q.reply("")
 		<-probed // which comes once
 		for ending.Load() < others {
@@ -111,7 +112,7 @@ func TestAsk_FastAndTooLarge(t *testing.T) {
 			return store()
 		})))
 	r.worker("fast", func(q question) {
-		defer q.serves(ask.HeaderCancel, func() {
+		defer q.serves(worker.HeaderCancel, func() {
 			if fast.Swap(nil) != nil {
 				q.send(ask.TypeError, `{"reason":"told","status":500}`)
 			}
@@ -139,14 +140,14 @@ func TestAsk_WorkerAway(t *testing.T) {
 				t.Error("nobody asks whether the worker is there")
 			}
 		}
-		stop := q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })
+		stop := q.serves(worker.HeaderAlive, func() { probed <- struct{}{} })
 		q.reply("")
 		isProbed()
 		q.send(ask.TypeAdd, "so ")
 		isProbed()
 		stop()
 		time.Sleep(7 * time.Second) // of which the gateway finds nobody for 3 s
-		defer q.serves(ask.HeaderAlive, func() { probed <- struct{}{} })()
+		defer q.serves(worker.HeaderAlive, func() { probed <- struct{}{} })()
 		isProbed()
 		q.send(ask.TypeFinish, "")
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
-	"ringcast/transport/ask"
+	"ringcast/transport/worker"
 )
 
 const anyOrigin = "*"
@@ -33,7 +33,7 @@ func (s *Server) cors() []echo.MiddlewareFunc {
 			headerLastEventID, echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderCacheControl,
 			headerEvent, headerEnd, headerIdempotency, headerPrefer, headerRequestID, headerTraceparent,
 		},
-		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, ask.HeaderID, headerPreferenceApplied, headerRequestID},
+		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, worker.HeaderID, headerPreferenceApplied, headerRequestID},
 		MaxAge:        600,
 	}
 	if slices.Contains(s.opts.CORSOrigins, anyOrigin) {

@@ -15,7 +15,7 @@ import (
 type Question struct {
 	// ID is that of the answer.
 	ID string
-	// Subject is what was asked on, without subjectPrefix.
+	// Subject is what was asked on, without SubjectPrefix.
 	Subject string
 	// Identity is the sub of who asks, empty where there is none.
 	Identity string
@@ -38,7 +38,7 @@ func parseQuestion(m *nats.Msg) (*Question, error) {
 	if m.Reply == "" {
 		return nil, errors.New("question is no request")
 	}
-	for _, key := range []string{idHeader, answerHeader, cancelHeader, aliveHeader} {
+	for _, key := range []string{HeaderID, HeaderAnswer, HeaderCancel, HeaderAlive} {
 		if v := m.Header.Get(key); v == "" || strings.ContainsAny(v, " \t\r\n*>") {
 			return nil, fmt.Errorf("header %s is %q", key, v)
 		}
@@ -47,8 +47,8 @@ func parseQuestion(m *nats.Msg) (*Question, error) {
 		return nil, err
 	}
 	return &Question{
-		ID:       m.Header.Get(idHeader),
-		Subject:  strings.TrimPrefix(m.Subject, subjectPrefix),
+		ID:       m.Header.Get(HeaderID),
+		Subject:  strings.TrimPrefix(m.Subject, SubjectPrefix),
 		Identity: identity(m.Header),
 		Body:     m.Data,
 		Header:   m.Header,
@@ -57,9 +57,9 @@ func parseQuestion(m *nats.Msg) (*Question, error) {
 
 // sequence returns that of the answer's first event, which is the gateway's.
 func sequence(h nats.Header) (uint64, error) {
-	seq, err := strconv.ParseUint(h.Get(sequenceHeader), 10, 64)
+	seq, err := strconv.ParseUint(h.Get(HeaderSequence), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("header %s is %q", sequenceHeader, h.Get(sequenceHeader))
+		return 0, fmt.Errorf("header %s is %q", HeaderSequence, h.Get(HeaderSequence))
 	}
 	return seq, nil
 }

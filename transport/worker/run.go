@@ -227,7 +227,7 @@ func (r *run) newAnswer(ctx context.Context, cancel context.CancelCauseFunc, h n
 	claim, _ := sequence(h) // it was looked at with the question
 	a := &Answer{
 		js:       r.js,
-		subject:  h.Get(answerHeader),
+		subject:  h.Get(HeaderAnswer),
 		claim:    claim,
 		nonce:    rand.Text(),
 		most:     max(int(r.nc.MaxPayload())-besidePayload, besidePayload),
@@ -243,11 +243,11 @@ func (r *run) newAnswer(ctx context.Context, cancel context.CancelCauseFunc, h n
 // listen has the gateway hear that the worker is at work, and the answer stopped. It is
 // called before the question is accepted, so that who hears of that is heard here too.
 func (r *run) listen(a *Answer, h nats.Header) (unsubscribe func(), err error) {
-	alive, err := r.nc.Subscribe(h.Get(aliveHeader), func(m *nats.Msg) { _ = m.Respond(nil) })
+	alive, err := r.nc.Subscribe(h.Get(HeaderAlive), func(m *nats.Msg) { _ = m.Respond(nil) })
 	if err != nil {
 		return func() {}, fmt.Errorf("hear whether it is alive: %w", err)
 	}
-	stop, err := r.nc.Subscribe(h.Get(cancelHeader), func(m *nats.Msg) {
+	stop, err := r.nc.Subscribe(h.Get(HeaderCancel), func(m *nats.Msg) {
 		a.cancel(ErrStopped)
 		_ = m.Respond(nil)
 	})

@@ -99,7 +99,7 @@ func (w *Worker) Run(ctx context.Context, handle Handler) error {
 	closed := w.nc.StatusChanged(nats.CLOSED)
 	defer w.nc.RemoveStatusListener(closed)
 	r := newRun(w, handle)
-	sub, err := w.nc.QueueSubscribe(subjectPrefix+w.opt.Subject, w.opt.Queue, r.take)
+	sub, err := w.nc.QueueSubscribe(SubjectPrefix+w.opt.Subject, w.opt.Queue, r.take)
 	if err != nil {
 		return errors.Join(fmt.Errorf("run worker: %w", err), r.stop(ErrShutdown))
 	}
