@@ -11,6 +11,7 @@ let ringcast: Ringcast;
 let browser: Browser;
 let page: Page;
 let asked: string[];
+let errors: string[];
 
 beforeAll(async () => {
 	modules = await ModuleServer.start(["@ai-sdk/react", "ai", "react", "react-dom/client"]);
@@ -27,6 +28,8 @@ afterAll(async () => {
 beforeEach(async () => {
 	page = await (await browser.newContext()).newPage();
 	asked = [];
+	errors = [];
+	page.on("pageerror", (error) => errors.push(String(error)));
 	page.on("request", (request) => {
 		if (request.url().startsWith(ringcast.url) && request.method() !== "OPTIONS") {
 			asked.push(request.method());
@@ -36,6 +39,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
 	await page?.context().close();
+	expect(errors).toEqual([]);
 });
 
 /** Opens the page, asks, and returns the answer's id. */

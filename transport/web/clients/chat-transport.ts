@@ -40,10 +40,13 @@ export class RingcastChatTransport implements ChatTransport<UIMessage> {
 		signal: AbortSignal | undefined,
 		begin: (options: Storing) => Promise<Answer | null>,
 	): Promise<Chunks | null> {
-		let out!: ReadableStreamDefaultController<UIMessageChunk>;
+		let out: ReadableStreamDefaultController<UIMessageChunk> | undefined;
 		const chunks: Chunks = new ReadableStream({
 			start: (controller) => {
 				out = controller;
+			},
+			cancel: () => {
+				out = undefined; // the answer is followed to its end all the same
 			},
 		});
 		const answer = await begin({
@@ -51,16 +54,16 @@ export class RingcastChatTransport implements ChatTransport<UIMessage> {
 			storageKey: `chat:${chat}`,
 			onevent: (event) => {
 				for (const chunk of chunksOf(event)) {
-					out.enqueue(chunk);
+					out?.enqueue(chunk);
 				}
 			},
 		});
 		if (answer === null) {
 			return null;
 		}
-		out.enqueue({ type: "start" });
-		out.enqueue({ type: "text-start", id: "text" });
-		out.enqueue({ type: "text-delta", id: "text", delta: answer.text });
+		out?.enqueue({ type: "start" });
+		out?.enqueue({ type: "text-start", id: "text" });
+		out?.enqueue({ type: "text-delta", id: "text", delta: answer.text });
 		signal?.addEventListener("abort", () => void answer.stop());
 		answer.done
 			.then(
@@ -69,9 +72,9 @@ export class RingcastChatTransport implements ChatTransport<UIMessage> {
 			)
 			.then((last) => {
 				for (const chunk of last) {
-					out.enqueue(chunk);
+					out?.enqueue(chunk);
 				}
-				out.close();
+				out?.close();
 			});
 		return chunks;
 	}
@@ -80,6 +83,9 @@ export class RingcastChatTransport implements ChatTransport<UIMessage> {
 function chunksOf({ type, data, json, id }: AnswerEvent): UIMessageChunk[] {
 	if (type === "add") {
 		return [{ type: "text-delta", id: "text", delta: data }];
+	}
+	if (type === "ringcast.gap") {
+		return [{ type: "error", errorText: "a part of the answer is gone" }];
 	}
 	const { references = [] } = Object(type === "info" ? json : {});
 	return references.map(({ title, url }: { title: string; url: string }) => {
