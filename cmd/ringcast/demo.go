@@ -57,7 +57,7 @@ func runDemo(cmd *cobra.Command, quotesPerSecond int) error {
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "The ticker is at %sticker, notifications and a console beside it (end it with Ctrl-C)\n", s.pageURL())
+	fmt.Fprintf(cmd.OutOrStdout(), "The ticker is at %sticker; notifications, a chat and a console are beside it (end it with Ctrl-C)\n", s.pageURL())
 	err = s.wait(cmd.Context())
 	stopDemo()
 	return errors.Join(err, s.stop())

@@ -232,7 +232,7 @@ func (s *Server) giveAnswer(c echo.Context, id *access.Identity, form answerForm
 	if err != nil {
 		return fmt.Errorf("give answer: %w", err)
 	}
-	at, err := s.answerURL(a, filter, id)
+	at, err := s.answerURL(a, filter, form.format, id)
 	if err != nil {
 		return err
 	}
@@ -268,12 +268,12 @@ func (s *Server) untimed(c echo.Context, wait func(context.Context) error) error
 	return errors.Join(err, rc.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout)))
 }
 
-// answerURL returns where an answer's stream is for who can send no token: by a ticket,
-// unless nobody needs a token.
-func (s *Server) answerURL(a ask.Answer, f broker.Filter, id *access.Identity) (acceptedAnswer, error) {
-	raw := streamParams{Subjects: f.Subjects(), From: a.Start().String()}
+// answerURL returns where an answer's stream is in that format, for who can send no token:
+// by a ticket, unless nobody needs a token.
+func (s *Server) answerURL(a ask.Answer, f broker.Filter, format sse.Format, id *access.Identity) (acceptedAnswer, error) {
+	raw := streamParams{Subjects: f.Subjects(), From: a.Start().String(), Format: format.String()}
 	if s.opts.Access.OpenToAll(f) {
-		return acceptedAnswer{ID: a.ID, URL: "/v1/stream?" + url.Values{"subject": raw.Subjects, "from": {raw.From}}.Encode()}, nil
+		return acceptedAnswer{ID: a.ID, URL: "/v1/stream?" + url.Values{"subject": raw.Subjects, "from": {raw.From}, "format": {raw.Format}}.Encode()}, nil
 	}
 	ticket, err := s.newTicket(raw, id)
 	if err != nil {

@@ -593,11 +593,14 @@ func TestAsk_Access(t *testing.T) {
 	if got := r.open(r.request(http.MethodGet, location, "", browser...)).untilEnd(); !slices.Equal(got, events) {
 		t.Errorf("%q", got)
 	}
-	res, text := r.do(http.MethodPost, "/v1/ask/chat", `{"say":"x"}`, append(ann, "Content-Type", jsonBody, "Prefer", "respond-async")...)
+	res, text := r.do(http.MethodPost, "/v1/ask/chat?format=json", `{"say":"x"}`, append(ann, "Content-Type", jsonBody, "Prefer", "respond-async")...)
 	if !strings.Contains(text, `"expires":"`) {
 		t.Error(text)
 	}
-	r.open(r.request(http.MethodGet, res.Header.Get("Location"), "", browser...)).untilEnd()
+	got := r.open(r.request(http.MethodGet, res.Header.Get("Location"), "", browser...)).untilEnd()
+	if len(got) != 4 || !strings.HasPrefix(got[1], `add {"id":`) {
+		t.Errorf("not in the format that was asked for: %q", got)
+	}
 }
 
 // A gateway that shuts down lets go of who waits for a whole answer, and the answer goes on.
