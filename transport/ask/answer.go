@@ -209,7 +209,7 @@ func (d *Desk) parse(e *broker.Event) (Answer, bool) {
 	if !ok || e.Type != TypeAsk || json.Unmarshal(e.Data, &o) != nil || o.ID != id {
 		return Answer{}, false
 	}
-	return Answer{ID: id, Subject: e.Subject, Question: o.Subject, claim: e.ID.Seq, owner: o.Owner, digest: o.Digest}, true
+	return Answer{ID: id, Subject: e.Subject, Question: o.Subject, claim: e.ID.Seq, owner: o.Owner, digest: o.Digest, attempt: o.Attempt}, true
 }
 
 // read hands on what a subscription has until more returns false, or interrupted is

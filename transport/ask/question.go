@@ -2,11 +2,11 @@ package ask
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -26,8 +26,13 @@ type Question struct {
 	Key string
 }
 
-// claimAttempts bounds how often a claim is tried that others have come before.
-const claimAttempts = 5
+// claimAttempts bounds how often a claim is tried that others have come before, or that
+// may have been stored; claimPause is between the first two, and grows: in a cluster it
+// takes a moment until the event that was in the way can be seen.
+const (
+	claimAttempts = 6
+	claimPause    = 20 * time.Millisecond
+)
 
 // Ask hands the question to a worker and returns its answer, which is yet to come. Where
 // no worker takes it the error is a *Failure. Others: ErrOtherQuestion, and those of
@@ -51,41 +56,75 @@ func (d *Desk) Ask(ctx context.Context, q Question) (Answer, error) {
 }
 
 // claim stores the first event of an answer (A1, A2), or finds the answer that the
-// question had before.
+// question had before. Without a whole one it gives up its claim.
 func (d *Desk) claim(ctx context.Context, q Question) (Answer, error) {
 	a := d.newAnswer(q)
 	newest := uint64(0)
-	for range claimAttempts {
-		seq, err := d.opts.Publisher.PublishAfter(ctx, a.publication(), newest)
-		if err == nil {
-			a.claim = seq
-			return a, nil
+	err := error(nil)
+	for n := range claimAttempts {
+		if err = pause(ctx, time.Duration(n)*claimPause); err != nil {
+			break
 		}
-		if !errors.Is(err, broker.ErrConflict) {
-			d.disown(a.attempt)
-			return Answer{}, fmt.Errorf("claim answer: %w", err)
+		if a.claim, err = d.opts.Publisher.PublishAfter(ctx, a.publication(), newest); err == nil {
+			return a, d.awaitClaim(ctx, a, newest)
 		}
-		last, err := d.newest(ctx, a.Subject)
-		if err != nil {
-			return Answer{}, fmt.Errorf("claim answer: %w", err)
+		if !errors.Is(err, broker.ErrConflict) && !errors.Is(err, broker.ErrUnavailable) {
+			break
 		}
-		newest = last.ID.Seq
-		if last.End && last.Type == TypeError && wasNotTaken(last.Data) {
-			continue
-		}
-		prior, err := d.findClaim(ctx, a.Subject)
+		var prior Answer
+		prior, newest, err = d.prior(ctx, a)
 		switch {
-		case errors.Is(err, ErrUnknown): // its beginning has left the stream
+		case errors.Is(err, ErrUnknown):
+			err = fmt.Errorf("%w: others claim it too", broker.ErrUnavailable)
 			continue
-		case err != nil:
-			return Answer{}, err
-		case !prior.IsTo(q):
+		case err == nil && prior.attempt == a.attempt: // its acknowledgement was lost
+			return prior, nil
+		case err == nil && prior.IsTo(q):
+			prior.Repeated = true
+			return prior, nil
+		case err == nil:
 			return Answer{}, ErrOtherQuestion
 		}
-		prior.Repeated = true
-		return prior, nil
+		break
 	}
-	return Answer{}, fmt.Errorf("claim answer: %w: others claim it too", broker.ErrUnavailable)
+	d.disown(a)
+	return Answer{}, fmt.Errorf("claim answer: %w", err)
+}
+
+// prior returns the answer that has been claimed before a, and the sequence of its newest
+// event. It is ErrUnknown where there is none, or one that no worker has taken.
+func (d *Desk) prior(ctx context.Context, a Answer) (prior Answer, newest uint64, err error) {
+	last, err := d.newest(ctx, a.Subject)
+	if err != nil {
+		return Answer{}, 0, err
+	}
+	if last.ID.Seq == 0 || last.End && last.Type == TypeError && wasNotTaken(last.Data) {
+		return Answer{}, last.ID.Seq, ErrUnknown
+	}
+	prior, err = d.findClaim(ctx, a.Subject) // unknown where its beginning has left the stream
+	return prior, last.ID.Seq, err
+}
+
+// awaitClaim returns once the hub has the claim of a question that is asked anew: to who
+// reads before that, the answer has ended.
+func (d *Desk) awaitClaim(ctx context.Context, a Answer, before uint64) error {
+	if before == 0 {
+		return nil
+	}
+	if err := d.opts.Hub.Await(ctx, a.claim); err != nil {
+		d.disown(a)
+		return fmt.Errorf("claim answer: %w", err)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, long time.Duration) error {
+	select {
+	case <-time.After(long):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // newest returns the newest event of a subject, once the hub has it; the zero Event where
@@ -117,7 +156,9 @@ func (d *Desk) handOver(ctx context.Context, a Answer, q Question) error {
 	}
 	failErr := d.fail(ctx, a.Subject, a.claim, failure)
 	switch {
+	case failErr == nil:
 	case !errors.Is(failErr, broker.ErrConflict):
+		d.disown(a)
 		return errors.Join(err, failErr)
 	case failure.Reason == NotAccepted:
 		return nil // the worker has just begun
@@ -128,30 +169,28 @@ func (d *Desk) handOver(ctx context.Context, a Answer, q Question) error {
 // maxDisowned bounds the claims that are remembered as given up.
 const maxDisowned = 1000
 
-// disown remembers a claim that may have been stored although no acknowledgement has come:
-// nobody is asked on it. When it is heard it is ended, so that the question can be asked
-// anew.
-func (d *Desk) disown(attempt string) {
+// disown gives up a claim that may have been stored, and on which nobody is asked. Once it
+// is heard it is ended, so that the question can be asked anew.
+func (d *Desk) disown(a Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if w := d.answers[a.Subject]; w != nil && w.attempt == a.attempt {
+		w.disowned = true
+		return
+	}
 	if len(d.disowned) >= maxDisowned {
 		d.disowned = d.disowned[1:]
 	}
-	d.disowned = append(d.disowned, attempt)
+	d.disowned = append(d.disowned, a.attempt)
 }
 
-// disownedLocked reports whether a claim was given up here, and forgets it.
-func (d *Desk) disownedLocked(e *broker.Event) bool {
-	var o opening
-	if len(d.disowned) == 0 || json.Unmarshal(e.Data, &o) != nil {
-		return false
+// disownedLocked reports whether a claim was given up before it was heard.
+func (d *Desk) disownedLocked(attempt string) bool {
+	i := slices.Index(d.disowned, attempt)
+	if i >= 0 {
+		d.disowned = slices.Delete(d.disowned, i, i+1)
 	}
-	i := slices.Index(d.disowned, o.Attempt)
-	if i < 0 {
-		return false
-	}
-	d.disowned = slices.Delete(d.disowned, i, i+1)
-	return true
+	return i >= 0
 }
 
 func (d *Desk) request(ctx context.Context, a Answer, q Question) error {

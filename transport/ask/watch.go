@@ -34,7 +34,9 @@ type watched struct {
 
 	// accepted is the claim that a worker has taken, as far as this gateway asked it.
 	accepted uint64
-	// disowned reports that the claim is one of this gateway's on which it asked nobody.
+	// attempt is that of the claim, and disowned reports that the claim is one of this
+	// gateway's on which it asked nobody.
+	attempt  string
 	disowned bool
 
 	// alive reports that the worker has answered a probe, absent is since when nobody has
@@ -161,7 +163,8 @@ func (d *Desk) hearLocked(e *broker.Event, id string, now time.Time) {
 	}
 	if e.Type == TypeAsk {
 		w.begun, w.size, w.alive, w.stopBy = false, 0, false, time.Time{}
-		w.disowned = d.disownedLocked(e)
+		a, _ := d.parse(e)
+		w.attempt, w.disowned = a.attempt, d.disownedLocked(a.attempt)
 	} else {
 		w.begun = true
 		w.size += max(1, int64(len(e.Data))) // so that empty ones come to an end too

@@ -156,25 +156,64 @@ func TestAsk_WorkerAway(t *testing.T) {
 	}
 }
 
-// A claim whose acknowledgement was lost is nobody's question: who asks with the same key
-// once more has it answered.
+// A claim whose acknowledgement was lost is found again, and the question is asked once.
+// Where it cannot be looked for it is given up, and who asks with the same key once more has
+// the question answered; and so it is where the stream takes no word of that nobody was asked.
 func TestAsk_LostClaim(t *testing.T) {
+	for name, lose := range map[string]func(p broker.Publication, store func() (uint64, error)) error{
+		"found": func(p broker.Publication, store func() (uint64, error)) error {
+			_, _ = store()
+			return broker.ErrUnavailable
+		},
+		"given up": func(p broker.Publication, store func() (uint64, error)) error {
+			_, _ = store()
+			return broker.ErrOverloaded
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lost atomic.Bool
+			a := newRig(t, met("a"), asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+				if p.Type == ask.TypeAsk && lost.CompareAndSwap(false, true) {
+					return 0, lose(p, store)
+				}
+				return store()
+			})))
+			b := a.beside("b", asking())
+			a.worker("chat", echo)
+			key := []string{"Idempotency-Key", "k1"}
+			s := a.ask("chat", `{"say":"x"}`, key...)
+			if name == "given up" {
+				if s.res.StatusCode != http.StatusServiceUnavailable {
+					t.Fatal(s.res.Status)
+				}
+				b.await("the claim to be given up", func() bool { return b.desk.Tally().Answers["not_accepted"] == 1 })
+			}
+			if code, whole, _ := b.askWhole("chat", `{"say":"x"}`, key...); code != http.StatusOK || whole.Text != "x" {
+				t.Errorf("%d %+v", code, whole)
+			}
+			if n := a.desk.Tally().Questions["accepted"] + b.desk.Tally().Questions["accepted"]; n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+// A question that no worker took, of which the stream could not be told, can be asked anew.
+func TestAsk_LostRefusal(t *testing.T) {
 	var lost atomic.Bool
-	a := newRig(t, met("a"), asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
-		seq, err := store()
-		if p.Type == ask.TypeAsk && err == nil && lost.CompareAndSwap(false, true) {
+	r := newRig(t, asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+		if p.Type == ask.TypeError && lost.CompareAndSwap(false, true) {
 			return 0, fmt.Errorf("lost: %w", broker.ErrUnavailable)
 		}
-		return seq, err
+		return store()
 	})))
-	b := a.beside("b", asking())
-	a.worker("chat", echo)
 	key := []string{"Idempotency-Key", "k1"}
-	if s := a.ask("chat", `{"say":"x"}`, key...); s.res.StatusCode != http.StatusServiceUnavailable {
+	if s := r.ask("chat", `{"say":"x"}`, key...); s.res.StatusCode != http.StatusServiceUnavailable {
 		t.Fatal(s.res.Status)
 	}
-	b.await("the claim to be given up", func() bool { return b.desk.Tally().Answers["not_accepted"] == 1 })
-	if code, whole, _ := b.askWhole("chat", `{"say":"x"}`, key...); code != http.StatusOK || whole.Text != "x" {
+	r.worker("chat", echo)
+	r.await("the claim to be given up", func() bool { return r.desk.Tally().Answers["not_accepted"] == 1 })
+	if code, whole, _ := r.askWhole("chat", `{"say":"x"}`, key...); code != http.StatusOK || whole.Text != "x" {
 		t.Errorf("%d %+v", code, whole)
 	}
 }
