@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -257,5 +259,32 @@ func TestAsk_SmallPieces(t *testing.T) {
 	code, whole, _ := r.askWhole("chat", `{}`)
 	if code != http.StatusOK || whole.Text != strings.Repeat("ab", pieces) || string(whole.Finish) != "\"\\\"\\ufffd\\\"\"" {
 		t.Errorf("%d %d bytes of text, finish %s, error %s", code, len(whole.Text), whole.Finish, whole.Error)
+	}
+}
+
+// A question that is asked anew has the gateway know that before anybody reads its answer,
+// which has ended until then.
+func TestAsk_Anew(t *testing.T) {
+	r := newRig(t, asking())
+	var asked sync.Map
+	r.worker("chat", func(q question) {
+		if _, before := asked.Swap(q.Header.Get(worker.HeaderID), true); !before {
+			q.reply(`{"status":503}`)
+			return
+		}
+		claim, err := strconv.ParseUint(q.Header.Get(worker.HeaderSequence), 10, 64)
+		if head := r.hub.Head().Seq; err != nil || head < claim {
+			t.Errorf("asked after event %d, and the gateway has taken in %d, %v", claim, head, err)
+		}
+		echo(q)
+	})
+	for n := range 20 {
+		key := []string{"Idempotency-Key", fmt.Sprint("k", n)}
+		if s := r.ask("chat", `{"say":"x"}`, key...); s.res.StatusCode != http.StatusServiceUnavailable {
+			t.Fatal(s.res.Status)
+		}
+		if s := r.ask("chat", `{"say":"x"}`, key...); s.res.StatusCode != http.StatusOK {
+			t.Error(s.res.Status)
+		}
 	}
 }
