@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -53,6 +55,23 @@ func (c *client) do(t *testing.T, method, path, body string, headers ...string) 
 	}
 	t.Cleanup(func() { _ = res.Body.Close() })
 	return res
+}
+
+// sendLarge posts a body that is refused by its length. A proxy may close the connection while
+// it is still being sent, and who sends it may then not get to read why (RFC 9112, section
+// 9.6): he tries again.
+func (c *client) sendLarge(t *testing.T, path, body string) *http.Response {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		res, err := c.http.Do(newRequest(t, http.MethodPost, "https://"+host+path, body))
+		if err == nil {
+			t.Cleanup(func() { _ = res.Body.Close() })
+			return res
+		}
+		if attempt == 10 || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // eventSource is what a browser's EventSource sends.

@@ -84,7 +84,7 @@ func TestRefusal_TooLarge(t *testing.T) {
 		}
 		c.follow(t, long).await("id: ")
 
-		wantProblem(t, c.do(t, http.MethodPost, "/v1/publish/"+r.subject(), strings.Repeat("x", 200<<10)), http.StatusRequestEntityTooLarge)
+		wantProblem(t, c.sendLarge(t, "/v1/publish/"+r.subject(), strings.Repeat("x", 200<<10)), http.StatusRequestEntityTooLarge)
 
 		tooLong := strings.Repeat("x", 200<<10)
 		for _, req := range []*http.Request{
