@@ -91,7 +91,7 @@ func (q question) send(typ, data string) {
 	if typ == ask.TypeFinish || typ == ask.TypeError {
 		msg.Header[jetstream.EndHeader] = []string{"true"}
 	}
-	if _, err := q.nc.RequestMsg(msg, patience); err != nil {
+	if _, err := q.nc.RequestMsg(msg, patience); err != nil && !q.nc.IsClosed() { // the test has ended
 		q.t.Errorf("send %s: %v", typ, err)
 	}
 }

@@ -26,6 +26,7 @@ const (
 // another publish of the same subject or message id is under way.
 const (
 	codeWrongLast        jetstream.ErrorCode = 10071
+	codeWrongLastMsgID   jetstream.ErrorCode = 10070
 	codeLargerThanStream jetstream.ErrorCode = 10054
 )
 
@@ -130,11 +131,39 @@ func (a *Answer) publish(ctx context.Context, patience time.Duration, m *nats.Ms
 			return 0, fmt.Errorf("%w: %w", ErrTooLarge, err)
 		case api != nil && api.ErrorCode == codeWrongLast:
 			if !strings.HasSuffix(api.Description, ": 0") {
-				return 0, ErrEnded
+				return a.stored(ctx, m)
 			}
 			// Nothing is left of the answer: the stream's limits have taken it.
 			last = 0
 			continue
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
+// stored returns the sequence of an event that had been stored when it was published
+// before, and ErrEnded where it is another event that is in its place. A server that is
+// alone looks at the expected sequence before it looks for duplicates, one in a cluster
+// the other way round; both look at the expected id after that. One that nothing has makes
+// it a question.
+func (a *Answer) stored(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	delete(m.Header, jetstream.ExpectedLastSubjSeqHeader)
+	m.Header[jetstream.ExpectedLastMsgIDHeader] = []string{a.nonce + ".none"}
+	for wait := firstRetry; ; wait = min(2*wait, longestWait) {
+		ack, err := a.try(ctx, m)
+		if err == nil {
+			return ack.Sequence, nil
+		}
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.ErrorCode == codeWrongLastMsgID {
+			return 0, ErrEnded
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, context.Canceled) {
+			return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		select {
 		case <-time.After(wait):
