@@ -19,8 +19,12 @@ const LONGEST_RETRY_MS = 1_000;
 /** Room for an event's headers in what the server takes. */
 const BESIDE_PAYLOAD = 2_048;
 
-/** JetStream's error codes: the newest event is another one; the stream takes no such size. */
+/**
+ * JetStream's error codes: the newest event is another one; so is the newest message id; the
+ * stream takes no such size.
+ */
 const WRONG_LAST = 10_071;
+const WRONG_LAST_ID = 10_070;
 const LARGER_THAN_STREAM = 10_054;
 
 /**
@@ -30,6 +34,12 @@ const LARGER_THAN_STREAM = 10_054;
  */
 export class Publisher {
 	private count = 0;
+	/**
+	 * Whether the event in hand may have been stored before. A server that is alone looks at the
+	 * expected sequence before it looks for duplicates, one in a cluster the other way round; both
+	 * look at the expected id after that. One that nothing has makes it a question.
+	 */
+	private inDoubt = false;
 	/** Begins the message ids of this very answer. */
 	private readonly nonce = nuid.next();
 
@@ -53,6 +63,7 @@ export class Publisher {
 		if (payload.length > most) {
 			throw new WorkerError("too-large", `an event has ${payload.length} bytes, ${most} are taken`);
 		}
+		this.inDoubt = false;
 		const giveUpAt = Date.now() + this.patienceMs;
 		for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
 			try {
@@ -75,7 +86,9 @@ export class Publisher {
 			msgID: `${this.nonce}.${this.count}`,
 			headers: this.headers(event),
 			timeout: ACK_TIMEOUT_MS,
-			expect: { lastSubjectSequence: this.last },
+			expect: this.inDoubt
+				? { lastMsgID: `${this.nonce}.none` }
+				: { lastSubjectSequence: this.last },
 		});
 		return seq;
 	}
@@ -103,11 +116,15 @@ export class Publisher {
 			throw new WorkerError("too-large", "an event is larger than the stream takes", error);
 		}
 		if (error.code === WRONG_LAST) {
-			if (!error.message.endsWith(": 0")) {
-				throw new WorkerError("ended", "the gateway has ended the answer", error);
+			if (error.message.endsWith(": 0")) {
+				this.last = 0; // the stream's limits have taken all of the answer
+			} else {
+				this.inDoubt = true;
 			}
-			this.last = 0; // the stream's limits have taken all of the answer
 			return true;
+		}
+		if (error.code === WRONG_LAST_ID) {
+			throw new WorkerError("ended", "the gateway has ended the answer", error);
 		}
 		return false;
 	}
