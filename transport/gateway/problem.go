@@ -88,6 +88,7 @@ var statuses = []struct {
 	{broker.ErrOverloaded, http.StatusServiceUnavailable, retryAfter},
 	{broker.ErrUnavailable, http.StatusServiceUnavailable, retryAfter},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, retryAfter},
+	{context.Canceled, http.StatusServiceUnavailable, retryAfter}, // by something behind: of a client that has left there is no answer
 }
 
 // problemOf returns what a client is told about err, and after which time it may try
