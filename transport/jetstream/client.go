@@ -209,6 +209,10 @@ func (c *Client) Close() {
 	<-c.closed
 }
 
+// Core returns the connection itself, for messages that are not of the stream. The
+// Client closes it.
+func (c *Client) Core() *nats.Conn { return c.nc }
+
 // Status returns the state of the connection.
 func (c *Client) Status() Status {
 	s := Status{Connected: c.nc.IsConnected(), Reconnects: c.nc.Stats().Reconnects}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
@@ -30,7 +29,3 @@ func (c *Client) PublishAfter(ctx context.Context, p broker.Publication, last ui
 	}
 	return ack.Sequence, nil
 }
-
-// Core returns the connection itself, for messages that are not of the stream. The
-// Client closes it.
-func (c *Client) Core() *nats.Conn { return c.nc }
