@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -21,24 +19,6 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const key = "sk-test-0123456789abcdef"
-
-// output is what the program writes, while it runs.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
 
 // The program answers a question, with the key of a file, and ends when it is told to.
 func TestRun(t *testing.T) {
@@ -59,7 +39,7 @@ func TestRun(t *testing.T) {
 	}
 	env := map[string]string{"NATS_URL": s.ClientURL(), "OPENAI_BASE_URL": endpoint.URL, "OPENAI_API_KEY": "another"}
 	ctx, cancel := context.WithCancel(t.Context())
-	var out output
+	var out workertest.Log
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, []string{"--model", "m", "--api-key-file", file}, func(name string) string { return env[name] }, &out)
@@ -92,7 +72,7 @@ func TestRun_Fails(t *testing.T) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
-	var out output
+	var out workertest.Log
 	if err := run(t.Context(), []string{"--what"}, func(string) string { return "" }, &out); !errors.Is(err, errUsage) || !strings.Contains(out.String(), "-endpoint") {
 		t.Errorf("an unknown flag: %v\n%s", err, out.String())
 	}

@@ -1,11 +1,8 @@
 package worker_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -34,23 +31,3 @@ func wantFailure(t *testing.T, e event, reason string) {
 		t.Errorf("got %q (%v), want an error with the reason %s", e, err, reason)
 	}
 }
-
-// logBuffer is a log that a test reads.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }

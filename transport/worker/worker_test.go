@@ -52,8 +52,8 @@ func TestWorker_Answer(t *testing.T) {
 func TestWorker_End(t *testing.T) {
 	s := workertest.StartNATS(t)
 	g := workertest.NewGateway(t, s)
-	var log logBuffer
-	workertest.Run(t, s, worker.Options{Logger: log.logger()}, func(_ context.Context, q *worker.Question, a *worker.Answer) error {
+	var log workertest.Log
+	workertest.Run(t, s, worker.Options{Logger: log.Logger()}, func(_ context.Context, q *worker.Question, a *worker.Answer) error {
 		if err := a.Add("hi"); err != nil {
 			return err
 		}
@@ -188,8 +188,8 @@ func TestWorker_Refuses(t *testing.T) {
 		}
 		return q.Decode(new(string))
 	}
-	var log logBuffer
-	workertest.Run(t, s, worker.Options{Check: check, Logger: log.logger()}, hi)
+	var log workertest.Log
+	workertest.Run(t, s, worker.Options{Check: check, Logger: log.Logger()}, hi)
 	for body, want := range map[string]string{
 		`1`:     `{"left":0,"reason":"quota","status":402}`,
 		`2`:     `{"detail":"the worker cannot check the question","reason":"failed","status":500}`,
@@ -432,10 +432,10 @@ func firstDifference(got, want string) string {
 func TestWorker_ServerAway(t *testing.T) {
 	s := workertest.StartNATS(t)
 	g := workertest.NewGateway(t, s)
-	var log logBuffer
+	var log workertest.Log
 	taken, stop := make(chan int, 1), make(chan struct{})
 	failed := make(chan error, 1)
-	w := workertest.Run(t, s, worker.Options{Buffer: 4 << 10, Patience: 300 * time.Millisecond, Logger: log.logger()}, func(_ context.Context, _ *worker.Question, a *worker.Answer) error {
+	w := workertest.Run(t, s, worker.Options{Buffer: 4 << 10, Patience: 300 * time.Millisecond, Logger: log.Logger()}, func(_ context.Context, _ *worker.Question, a *worker.Answer) error {
 		if err := a.Add("begun"); err != nil {
 			return err
 		}
