@@ -116,12 +116,14 @@ func (d *Desk) full() bool {
 // followRetry is how long to wait where the events cannot be read.
 const followRetry = time.Second
 
-// follow hears all answers until ctx is done.
+// follow hears all answers until ctx is done, and where they could not be read goes on from
+// where it was: an end that is missed would leave an answer open here for ever.
 func (d *Desk) follow(ctx context.Context) {
 	req := broker.Request{Filter: d.events, From: broker.FromNow}
 	for ctx.Err() == nil {
 		err := d.read(ctx, req, nil, func(batch broker.Batch) bool {
 			d.hear(batch)
+			req.From = broker.FromID(batch.Position)
 			return true
 		})
 		if ctx.Err() != nil {
