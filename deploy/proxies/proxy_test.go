@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -140,10 +141,18 @@ func caddy() proxy {
 		file: "Caddyfile",
 		edits: func(p place) []edit {
 			options := "admin off\nauto_https disable_redirects\ndefault_bind " + hostAddress + "\nhttps_port " + p.port + "\n"
-			return []edit{
+			edits := []edit{
 				{"grace_period", options + "grace_period"},
 				{"/etc/ringcast/tls", p.dir},
 			}
+			if hasNoFullDuplex() {
+				edits = append(edits,
+					edit{"\t\tenable_full_duplex\n", ""},
+					edit{"\t\tlb_try_interval", "\t\tbuffer_requests\n\t\tlb_try_interval"},
+					edit{"\treverse_proxy ", "\trequest_body {\n\t\tmax_size 2MB\n\t}\n\treverse_proxy "},
+				)
+			}
+			return edits
 		},
 		command: func(p place) *exec.Cmd {
 			cmd := exec.Command(installed("caddy"), "run", "--adapter", "caddyfile", "--config", p.config("Caddyfile"))
@@ -167,6 +176,15 @@ func caddy() proxy {
 		endsCleanly: func(string) bool { return true },
 	}
 }
+
+// hasNoFullDuplex reports that the installed Caddy is a 2.6, as Debian's is.
+var hasNoFullDuplex = sync.OnceValue(func() bool {
+	version, err := exec.Command(installed("caddy"), "version").Output()
+	if err != nil {
+		panic(fmt.Sprintf("ask Caddy for its version: %v", err))
+	}
+	return strings.HasPrefix(strings.TrimPrefix(string(version), "v"), "2.6.")
+})
 
 // gatewayAddress is the one in the files.
 const gatewayAddress = "127.0.0.1:8080"

@@ -183,7 +183,9 @@ func (n *network) start(name string) {
 	switch {
 	case name == "caddy":
 		file := filepath.Join(n.t.TempDir(), "Caddyfile")
-		write(n.t, file, n.project.Configs[service.Configs[0].Source].Content)
+		// Debian's Caddy is a 2.6, which does not have this.
+		config := strings.Replace(n.project.Configs[service.Configs[0].Source].Content, "enable_full_duplex\n", "\n", 1)
+		write(n.t, file, config)
 		cmd = exec.Command("caddy", "run", "--adapter=caddyfile", "--config="+file)
 		cmd.Env = append(os.Environ(), "HOME="+n.t.TempDir(), "XDG_DATA_HOME="+n.t.TempDir(), "XDG_CONFIG_HOME="+n.t.TempDir())
 	case strings.HasPrefix(name, "nats-"):
