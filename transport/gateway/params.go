@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,22 +82,42 @@ func (l *stringList) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var many []string
-	if err := json.Unmarshal(b, &many); err != nil {
-		return errors.New("want a string or a list of strings")
+	err := json.Unmarshal(b, &many)
+	if typ := (*json.UnmarshalTypeError)(nil); errors.As(err, &typ) {
+		if b[0] == '[' {
+			typ.Value = "array with other things than strings"
+		}
+		return &json.UnmarshalTypeError{Value: typ.Value, Type: reflect.TypeFor[stringList]()} // the decoder adds the field
 	}
 	*l = many
-	return nil
+	return err
 }
 
-var queryNames = []string{"subject", "type", "from", "last_event_id", "lastEventId", "format", "bookmarks", "conflate", "limit", "wait"}
+// The names of the parameters: in a body, and in a query.
+var (
+	bodyNames  = []string{"subject", "type", "from", "last_event_id", "format", "bookmarks", "conflate", "limit", "wait"}
+	queryNames = append(slices.Clone(bodyNames), "lastEventId")
+)
+
+// noParameter says of a name that it is none of those.
+func noParameter(names []string) string {
+	return "is no parameter: there are " + strings.Join(names, ", ")
+}
+
+// once are the parameters of a query that are not lists. Those for the last event ID are
+// not among them: a client that adds its own to a URL which has one is not to be refused.
+var once = []string{"from", "format", "bookmarks", "conflate", "limit", "wait"}
 
 // queryParams reads the parameters of a query. An unknown name is an error: a
 // misspelt from would be silently now.
 func queryParams(q url.Values) (streamParams, error) {
 	var bad badRequest
-	for name := range q {
-		if !slices.Contains(queryNames, name) {
-			bad.add(name, fmt.Errorf("is no parameter: there are %s", strings.Join(queryNames, ", ")))
+	for name, values := range q {
+		switch {
+		case !slices.Contains(queryNames, name):
+			bad.add(name, errors.New(noParameter(queryNames)))
+		case len(values) > 1 && slices.Contains(once, name):
+			bad.add(name, fmt.Errorf("is given %d times", len(values)))
 		}
 	}
 	p := streamParams{
@@ -114,7 +135,7 @@ func queryParams(q url.Values) (streamParams, error) {
 	if v := q.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
-			bad.add("limit", fmt.Errorf("%q is not a number", v))
+			bad.add("limit", fmt.Errorf("%q is not a number from 1 to %d", v, maxLimit))
 		}
 		p.Limit = &n
 	}
@@ -151,12 +172,32 @@ func decodeParams(c echo.Context, p *streamParams) error {
 	dec := json.NewDecoder(strings.NewReader(string(body)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(p); err != nil {
-		return badRequest{{Field: "body", Detail: strings.TrimPrefix(err.Error(), "json: ")}}
+		return badRequest{bodyError(err)}
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return badRequest{{Field: "body", Detail: "there is more than one JSON value"}}
 	}
 	return nil
+}
+
+// bodyError names the member that an error of encoding/json is about, where it is about one.
+func bodyError(err error) fieldError {
+	text := strings.TrimPrefix(err.Error(), "json: ")
+	if name, ok := strings.CutPrefix(text, "unknown field "); ok {
+		return fieldError{strings.Trim(name, `"`), noParameter(bodyNames)}
+	}
+	if typ := (*json.UnmarshalTypeError)(nil); errors.As(err, &typ) {
+		return fieldError{cmp.Or(typ.Field, "body"), fmt.Sprintf("is a JSON %s: want %s", typ.Value, jsonTypes[typ.Type.Kind()])}
+	}
+	return fieldError{"body", "is no JSON: " + text}
+}
+
+// jsonTypes is what a body, and its members, have to be.
+var jsonTypes = map[reflect.Kind]string{
+	reflect.Struct: "an object",
+	reflect.String: "a string",
+	reflect.Slice:  "a string or a list of strings",
+	reflect.Int:    "a whole number",
 }
 
 // readBody reads the request's body, of most bytes at the most.
