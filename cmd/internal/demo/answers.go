@@ -79,15 +79,16 @@ func NewAnswers(pace time.Duration) *Answers {
 func (*Answers) Check(_ context.Context, q *worker.Question) error {
 	question, err := lastQuestion(q)
 	if err == nil && strings.TrimSpace(question) == "" {
-		return worker.Refuse(http.StatusBadRequest, "invalid", "messages: the last one of the user has no content")
+		return worker.Refuse(http.StatusBadRequest, "invalid", "messages: the last one of the user has no content, and there is no prompt")
 	}
 	return err
 }
 
-// lastQuestion returns what the user has said last.
+// lastQuestion returns what the user has said last: in a conversation, or as a prompt alone.
 func lastQuestion(q *worker.Question) (string, error) {
 	var body struct {
 		Messages []struct{ Role, Content string }
+		Prompt   string
 	}
 	if err := q.Decode(&body); err != nil {
 		return "", err
@@ -97,7 +98,7 @@ func lastQuestion(q *worker.Question) (string, error) {
 			return m.Content, nil
 		}
 	}
-	return "", nil
+	return body.Prompt, nil
 }
 
 // Answer says first of which bytes the whole text will be (an info with sha256 and

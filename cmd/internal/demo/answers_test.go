@@ -84,6 +84,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// As README.md has curl ask.
+func TestAnswers_Prompt(t *testing.T) {
+	g := newAsker(t)
+	if text := workertest.Text(g.All(g.Ask(`{"prompt":"a table"}`))); !strings.Contains(text, "| :--- | :---: | ---: |") {
+		t.Errorf("the text is not the one with a table:\n%s", text)
+	}
+}
+
 func TestAnswers_Error(t *testing.T) {
 	g := newAsker(t)
 	text, infos, last := answer(t, g, "an error in Go")
@@ -101,7 +109,7 @@ func TestAnswers_Error(t *testing.T) {
 
 func TestAnswers_Refuses(t *testing.T) {
 	g := newAsker(t)
-	for _, body := range []string{`{}`, `{"messages":[]}`, `{"messages":"x"}`, `{"messages":[{"role":"user","content":" "}]}`, `{"messages":[{"role":"assistant","content":"x"}]}`, `x`} {
+	for _, body := range []string{`{}`, `{"messages":[]}`, `{"messages":"x"}`, `{"prompt":" "}`, `{"messages":[{"role":"user","content":" "}]}`, `{"messages":[{"role":"assistant","content":"x"}]}`, `x`} {
 		if reply := string(g.Request(g.Question(demo.AnswerSubject, body))); !strings.Contains(reply, `"status":400`) {
 			t.Errorf("%s: reply %q", body, reply)
 		}
