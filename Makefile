@@ -34,8 +34,8 @@ help: ## List the targets
 	  /^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run the demo with everything embedded; needs Go alone
-	@go run ./cmd/ringcast demo
+run: build ## Run the demo with everything embedded; needs Go alone
+	@exec bin/ringcast demo
 
 .PHONY: build
 build: ## Build bin/ringcast
