@@ -17,8 +17,8 @@ import (
 // offer or, on a stream with direct get, would send to any replica
 // (https://docs.nats.io/reference/reference-protocols/nats_api_reference).
 const (
-	apiMsgGet  = "$JS.API.STREAM.MSG.GET."
-	apiMsgNext = "$JS.API.CONSUMER.MSG.NEXT."
+	apiMsgGet  = ".STREAM.MSG.GET."
+	apiMsgNext = defaultAPI + ".CONSUMER.MSG.NEXT."
 )
 
 // Codes of the JetStream API.
@@ -50,11 +50,16 @@ type msgGetResponse struct {
 // none. Direct get may be answered by a replica that lags, which would call an
 // id unknown that is not.
 func (c *Client) getMsg(ctx context.Context, stream string, req msgGetRequest) (e broker.Event, ok bool, err error) {
+	return c.getMsgOf(ctx, origin{stream, defaultAPI}, req)
+}
+
+// getMsgOf is getMsg for a stream in another place too.
+func (c *Client) getMsgOf(ctx context.Context, o origin, req msgGetRequest) (e broker.Event, ok bool, err error) {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return e, false, err
 	}
-	answer, err := c.nc.RequestWithContext(ctx, apiMsgGet+stream, body)
+	answer, err := c.nc.RequestWithContext(ctx, o.api+apiMsgGet+o.stream, body)
 	if err != nil {
 		return e, false, fmt.Errorf("get message: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ringcast/broker"
 )
 
 // audit is one look at the stream beside the reading of it. Some of what goes
@@ -19,6 +21,10 @@ type audit struct {
 	// progress is the consumer's, as of after info; nil without a filter.
 	progress *progress
 	err      error
+
+	// originNewest and originErr are of compareOrigin, after info.
+	originNewest broker.ID
+	originErr    error
 }
 
 // audit looks at the stream until ctx ends. It has a goroutine of its own, so
@@ -39,6 +45,9 @@ func (r *Reader) audit(ctx context.Context, position *atomic.Uint64, consumer je
 		a.info, a.err = r.askInfo(ctx)
 		if r.filtered() && a.err == nil {
 			a.progress, a.err = r.askProgress(ctx, consumer)
+		}
+		if a.err == nil {
+			a.originNewest, a.originErr = r.compareOrigin(ctx, a.info, a.position)
 		}
 		select {
 		case out <- a:
@@ -65,6 +74,9 @@ func (s *session) check(ctx context.Context, a audit) error {
 		return errReplaced
 	case a.info.State.LastSeq < a.position:
 		return errRewound
+	}
+	if err := s.compared(ctx, a.info, a.originNewest, a.originErr); err != nil {
+		return err
 	}
 	if err := s.checkDelivery(ctx, a); err != nil {
 		return err
@@ -126,9 +138,13 @@ func (s *session) observe(info *jetstream.StreamInfo, p *progress) {
 	s.sink.Upstream(newest)
 	s.noteContact(info)
 	s.r.update(func(st *ReaderStatus) {
+		st.Mirror.Lag, st.Mirror.CutOff = s.mirrorLag(info), cutOff(info)
 		st.Problem = ""
-		if cutOff(info) {
+		switch {
+		case cutOff(info):
 			st.Problem = "the stream is a mirror that has no contact with its origin"
+		case s.held:
+			st.Problem = "the stream is a mirror whose origin cannot be asked: what comes from it waits"
 		}
 		st.Position = s.head.Seq
 		st.LastSeq = newest.Seq
@@ -138,6 +154,15 @@ func (s *session) observe(info *jetstream.StreamInfo, p *progress) {
 		}
 		st.CaughtUp = st.CaughtUp || reached >= s.goal
 	})
+}
+
+// mirrorLag returns how many events a mirror has yet to get, by its own account and that of
+// its origin, which knows of more where the mirror is cut off.
+func (s *session) mirrorLag(info *jetstream.StreamInfo) uint64 {
+	if info.Mirror == nil {
+		return 0
+	}
+	return max(info.Mirror.Lag, s.originLast-min(info.State.LastSeq, s.originLast))
 }
 
 // noteContact logs once that a mirror is cut off from its origin, and once that it is not

@@ -70,7 +70,8 @@ type Client struct {
 	// found; mirrored, whether it has ever been one.
 	origin   origin
 	mirrored bool
-	dense    dense // where the last hole of a mirror ends, as far as it was looked for
+	dense    dense       // where the last hole of a mirror ends, as far as it was looked for
+	diverged *divergence // of a mirror and its origin; nil: they have not, as far as is known
 }
 
 // Status is the state of the connection.

@@ -20,7 +20,8 @@
 //   - The stream may be a mirror, whose ids are its origin's. An id that it has not got
 //     yet is asked of the origin, and where the origin's retention was faster than the
 //     mirror, that is told as a gap (see mirror.go). A mirror is never replaced by a
-//     stream of another kind.
+//     stream of another kind. While it holds events that its origin does not, nothing is
+//     read, and the operator is told (see diverged.go).
 //   - [History] answers for the stream's leader, or returns an error that wraps
 //     broker.ErrUnavailable. It never passes off a partial answer as a whole one.
 //   - Memory is bounded: a session of the reader holds one batch, one inbox and
@@ -40,9 +41,11 @@
 //   - Events that were deleted one by one (as opposed to expired) are left out
 //     without a word: whoever deletes them wants that. On a mirror they cannot be told
 //     from expired ones, and what lies before them is as gone.
-//   - That a mirror is one of what its origin holds now: when the origin is made again or
-//     restored from an older copy, the server goes on with the mirror as if nothing had
-//     happened, and whoever did it has to make the mirror again.
+//   - That a divergence is seen in time: of a mirror that goes on with a new origin's events
+//     within two seconds of that, and without having been cut off, these may be given to
+//     who is there. (The server takes ten.) Nor that one is found by a reader that starts
+//     with an empty sink long after it, where an older copy was put back: it compares some
+//     twenty events.
 //
 // Concurrency: [Client] and [History] may be used from any number of goroutines.
 // [Reader].Run is for one goroutine at a time and is the only one that calls the
@@ -79,6 +82,9 @@
 //     removed). EnsureStream's error is then temporary.
 //   - A paused consumer stays silent while its heartbeats go on: an audit, not a
 //     heartbeat, notices.
+//   - A mirror does not notice that its origin was made again. It hears nothing for ten
+//     seconds, asks for what comes after its own last sequence, and then waits, with no
+//     error and no lag, or goes on with the new origin's events at once.
 //   - A deleted stream tells a waiting pull "consumer deleted" at once, even if
 //     the stream is made again right away.
 //

@@ -89,6 +89,9 @@ func (h *History) within(ctx context.Context, verb string, answer func(context.C
 	defer cancel()
 	ctx, cancelLive := h.c.whileConnected(ctx)
 	defer cancelLive()
+	if d := h.c.divergence(); d != nil { // the mirror may hold events of two streams
+		return unavailable(ctx, verb, d)
+	}
 	err := answer(ctx)
 	if errors.Is(err, broker.ErrTooMany) {
 		return fmt.Errorf("%s: %w", verb, err)
@@ -144,7 +147,8 @@ func (h *History) Newest(ctx context.Context) (id broker.ID, err error) {
 			return nil
 		}
 		return withToken(ctx, h.origins, func() (err error) {
-			id, err = h.c.originHead(ctx, o)
+			state, err := h.c.originState(ctx, o)
+			id = headOf(state)
 			return err
 		})
 	})

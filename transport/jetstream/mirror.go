@@ -35,6 +35,7 @@ const (
 //     a word, as for single events that an operator deleted, and nothing tells the two
 //     apart later. So a mirror is taken to begin after its last hole (skipHoles).
 //   - It takes in nothing itself. What is published is stored by the origin.
+//   - It does not notice that its origin was made again, or put back (see diverged.go).
 
 // originOf returns the stream of which that one is a mirror; ok is false where it is
 // none.
@@ -76,19 +77,19 @@ func (c *Client) wasMirror() bool {
 	return c.mirrored
 }
 
-// originHead asks the origin for its newest event.
-func (c *Client) originHead(ctx context.Context, o origin) (broker.ID, error) {
+// originState asks the origin for its state.
+func (c *Client) originState(ctx context.Context, o origin) (jetstream.StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, originTimeout)
 	defer cancel()
 	js, err := jetstream.NewWithAPIPrefix(c.nc, o.api)
 	if err != nil {
-		return broker.ID{}, fmt.Errorf("ask origin: %w", err)
+		return jetstream.StreamState{}, fmt.Errorf("ask origin: %w", err)
 	}
 	stream, err := js.Stream(ctx, o.stream)
 	if err != nil {
-		return broker.ID{}, fmt.Errorf("ask origin %s at %s: %w", o.stream, o.api, err)
+		return jetstream.StreamState{}, fmt.Errorf("ask origin %s at %s: %w", o.stream, o.api, err)
 	}
-	return headOf(stream.CachedInfo().State), nil
+	return stream.CachedInfo().State, nil
 }
 
 // newestOf returns the newest event of which the stream is known to know: a mirror, of

@@ -62,6 +62,7 @@ type Reader struct {
 
 	mu     sync.Mutex // guards the fields below; nothing blocks while it is held
 	status ReaderStatus
+	common common
 	// lastTypeWarning limits the warnings about event types.
 	lastTypeWarning time.Time
 }
@@ -89,6 +90,18 @@ type ReaderStatus struct {
 	// InvalidTypes counts events whose Ringcast-Event was not allowed; they were
 	// delivered without a name.
 	InvalidTypes uint64
+	// Mirror is for a stream that is a mirror.
+	Mirror MirrorStatus
+}
+
+// MirrorStatus is how a mirror stands to its origin; of another stream it is zero.
+type MirrorStatus struct {
+	// Lag is how many events of the origin the mirror has yet to get, as of the last time
+	// that they heard of each other.
+	Lag uint64
+	// CutOff reports that it has no contact with its origin. Diverged, that the origin was
+	// made again or put back and does not hold what the mirror does: nothing is read then.
+	CutOff, Diverged bool
 }
 
 // NewReader returns a reader of one stream.
@@ -163,7 +176,7 @@ func (r *Reader) report(err error, failures int) {
 // made again or rewound is noticed as such when the next session begins.
 func ordinary(err error) bool {
 	return errors.Is(err, errStartOver) || errors.Is(err, ErrDisconnected) ||
-		errors.Is(err, errReplaced) || errors.Is(err, errRewound)
+		errors.Is(err, errReplaced) || errors.Is(err, errRewound) || errors.Is(err, errDiverged)
 }
 
 // awaitConnection waits for the client's connection, or for a moment: whether

@@ -66,6 +66,11 @@ type session struct {
 
 	looked uint64 // the stream's end at the last audit, with a filter
 
+	// held: what comes waits until the stream, a mirror, was compared with its origin, of
+	// which originLast is the newest sequence that is known.
+	held       bool
+	originLast uint64
+
 	// For audits: where the last one found the session, up to where the stream
 	// is known to hold nothing more, and how often it had more without delivering.
 	auditedAt, tail uint64
@@ -120,8 +125,12 @@ func (s *session) read(ctx context.Context, end context.CancelFunc) error {
 }
 
 func (s *session) loop(ctx context.Context, audits <-chan audit) error {
-	ready, pause := s.in.ready, (<-chan time.Time)(nil)
+	var pause <-chan time.Time
 	for {
+		ready := s.in.ready
+		if pause != nil || s.held {
+			ready = nil
+		}
 		var err error
 		select {
 		case <-ctx.Done():
@@ -130,10 +139,10 @@ func (s *session) loop(ctx context.Context, audits <-chan audit) error {
 		case <-ready:
 			err = s.handle(ctx, s.in.take())
 			if s.r.filtered() {
-				ready, pause = nil, time.After(filterPause)
+				pause = time.After(filterPause)
 			}
 		case <-pause:
-			ready, pause = s.in.ready, nil
+			pause = nil
 		case a := <-audits:
 			err = s.check(ctx, a)
 		}
@@ -148,6 +157,9 @@ func (s *session) loop(ctx context.Context, audits <-chan audit) error {
 func (s *session) begin(ctx context.Context) error {
 	info, err := s.info(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.compare(ctx, info); err != nil {
 		return err
 	}
 	s.created, s.goal = info.Created, info.State.LastSeq

@@ -48,7 +48,7 @@ func TestSession_check(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &session{
-				r: NewReader(nil, ReaderOptions{}), sink: upstreamOnly{}, in: newInbox(1, 1, nil),
+				r: NewReader(&Client{}, ReaderOptions{}), sink: upstreamOnly{}, in: newInbox(1, 1, nil),
 				created: created, head: broker.ID{Seq: 10, Stamp: 1},
 			}
 			if err := s.check(t.Context(), test.a); !errors.Is(err, test.want) {

@@ -1,0 +1,181 @@
+package jetstream_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"ringcast/broker"
+	"ringcast/transport/jetstream"
+)
+
+const originName = "ORIGIN"
+
+// mirrored is a server with a stream and a mirror of it, which has the name that streams
+// have in these tests.
+type mirrored struct {
+	t   *testing.T
+	url string
+	js  natsjs.JetStream
+}
+
+func startMirrored(t *testing.T) *mirrored {
+	t.Helper()
+	s := startServer(t)
+	m := &mirrored{t, s.ClientURL(), direct(t, s.ClientURL())}
+	m.makeOrigin()
+	m.makeMirror()
+	return m
+}
+
+func (m *mirrored) makeOrigin() {
+	m.t.Helper()
+	makeStream(m.t, m.js, func(c *natsjs.StreamConfig) { c.Name = originName })
+}
+
+func (m *mirrored) makeMirror() {
+	m.t.Helper()
+	makeStream(m.t, m.js, func(c *natsjs.StreamConfig) {
+		c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: originName}
+	})
+}
+
+func (m *mirrored) remove(stream string) {
+	m.t.Helper()
+	if err := m.js.DeleteStream(testContext(m.t), stream); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// publish publishes n events to the origin, named by the prefix and their number.
+func (m *mirrored) publish(prefix string, n int) {
+	m.t.Helper()
+	for i := range n {
+		if _, err := m.js.Publish(testContext(m.t), "events.a", fmt.Appendf(nil, "%s%d", prefix, i)); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// await waits until the mirror has so many events. The server looks for an origin that it
+// heard nothing of for ten seconds.
+func (m *mirrored) await(seq uint64) {
+	m.t.Helper()
+	awaitThat(m.t, fmt.Sprintf("%d events in the mirror", seq), func() bool {
+		s, err := m.js.Stream(testContext(m.t), streamName)
+		return err == nil && s.CachedInfo().State.LastSeq == seq
+	})
+}
+
+// connect connects with a log.
+func (m *mirrored) connect() (*jetstream.Client, *logBuffer) {
+	m.t.Helper()
+	log := &logBuffer{}
+	c, err := jetstream.Connect(testContext(m.t), jetstream.Options{URL: m.url, Logger: log.logger()})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(c.Close)
+	return c, log
+}
+
+func withLog(log *logBuffer) func(*jetstream.ReaderOptions) {
+	return func(o *jetstream.ReaderOptions) { o.Logger = log.logger() }
+}
+
+const divergedWarning = "its origin was made again or put back"
+
+func wantDiverged(t *testing.T, c *jetstream.Client, r *jetstream.Reader) {
+	t.Helper()
+	awaitThat(t, "the divergence", func() bool {
+		s := r.Status()
+		return s.Mirror.Diverged && strings.Contains(s.Problem, "one of the two has to be made again")
+	})
+	h := jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName})
+	if _, _, err := h.At(testContext(t), 1); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("the history of a mirror that has diverged answers, with %v", err)
+	}
+}
+
+// The server does not notice that an origin was made again. The reader does, and goes on
+// once the mirror was made again too.
+func TestReader_diverged(t *testing.T) {
+	t.Parallel() // the server takes its time
+	m := startMirrored(t)
+	m.publish("old", 10)
+	c, log := m.connect()
+	sink := newSink()
+	r, _ := run(t, c, sink, withLog(log))
+	sink.awaitHead(t, 10)
+
+	m.remove(originName)
+	m.makeOrigin()
+	m.publish("new", 5)
+	wantDiverged(t, c, r)
+	m.publish("new", 25)
+	m.await(30)
+	wantDiverged(t, c, r)
+	if diff := cmp.Diff(numbered("old", 0, 10), sink.payloads()); diff != "" || sink.resetCount() > 0 {
+		t.Errorf("after %d resets the sink has not what it had of the mirror (-want +got):\n%s", sink.resetCount(), diff)
+	}
+
+	m.remove(streamName)
+	m.makeMirror()
+	sink.awaitHead(t, 30)
+	if got := sink.payloads(); got[0] != "new0" || len(got) != 30 || sink.resetCount() != 1 {
+		t.Errorf("after %d resets the sink has %q", sink.resetCount(), got)
+	}
+	awaitThat(t, "no divergence", func() bool { s := r.Status(); return !s.Mirror.Diverged && s.Problem == "" && s.Mirror.Lag == 0 })
+	if n := strings.Count(log.String(), divergedWarning); n != 1 {
+		t.Errorf("%d warnings, want one:\n%s", n, log)
+	}
+}
+
+// A mirror that went on with another origin's events while nobody looked is found out by
+// who comes later, and by who has read some of them.
+func TestReader_diverged_long_ago(t *testing.T) {
+	t.Parallel()
+	m := startMirrored(t)
+	m.publish("old", 10)
+	m.await(10)
+	full, spliced := newSink(), newSink()
+	c, _ := m.connect()
+	for _, sink := range []*memSink{full, spliced} {
+		_, stop := run(t, c, sink)
+		sink.awaitHead(t, 10)
+		stop()
+	}
+	m.remove(originName)
+	m.makeOrigin()
+	m.publish("new", 200)
+	m.await(200)
+	stream, err := m.js.Stream(testContext(t), streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := stream.GetMsg(testContext(t), 11)
+	if err != nil || string(msg.Data) != "new10" {
+		t.Fatalf("the mirror has %v, %v: it was not spliced", msg, err)
+	}
+	if err := spliced.Append([]broker.Event{{ID: broker.ID{Seq: 11, Stamp: msg.Time.UnixNano()}, Subject: "events.a", Data: msg.Data}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, sink := range map[string]*memSink{"an empty ring": newSink(), "a ring of before": full, "a ring with both": spliced} {
+		t.Run(name, func(t *testing.T) {
+			c, log := m.connect()
+			r, _ := run(t, c, sink, withLog(log))
+			wantDiverged(t, c, r)
+			if got := sink.payloads(); slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, "new") }) {
+				t.Errorf("the sink has %q", got)
+			}
+			if want := map[*memSink]int{spliced: 1}[sink]; sink.resetCount() != want {
+				t.Errorf("%d resets, want %d", sink.resetCount(), want)
+			}
+		})
+	}
+}
