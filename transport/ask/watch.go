@@ -16,7 +16,7 @@ import (
 type state int
 
 const (
-	unknown state = iota // somebody reads it, and nothing has been heard of it
+	unknown state = iota // it is to be looked up: somebody reads it, or it may have gone on unheard
 	open
 	ended
 )
@@ -146,9 +146,8 @@ func (d *Desk) hear(batch broker.Batch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if batch.Gap != nil {
-		for subject, w := range d.answers { // it may be another stream
+		for _, w := range d.answers { // it may be another stream
 			w.state = unknown
-			d.dropLocked(subject)
 		}
 	}
 	for _, e := range batch.Events {
@@ -320,7 +319,10 @@ func (d *Desk) probeAfter(w *watched) time.Duration {
 	return d.opts.ProbeInterval
 }
 
-// resolve finds out where an answer stands of which nothing has been heard.
+// resolve finds out where an answer stands of which nothing has been heard. One that was
+// under way, and of which the stream has nothing any more, still is: its worker goes on in
+// whatever stream there is now, or is found to be silent, which is the end that its readers
+// wait for.
 func resolve(ctx context.Context, d *Desk, subject string, _ watched) error {
 	last, isEnd, ok := d.opts.Log.LastOf(subject)
 	if !ok {
@@ -335,12 +337,15 @@ func resolve(ctx context.Context, d *Desk, subject string, _ watched) error {
 	if w == nil || w.state != unknown {
 		return nil
 	}
-	if !ok || isEnd {
+	switch {
+	case ok && !isEnd:
+		w.state, w.last, w.heard, w.begun = open, last.Seq, time.Now(), true
+	case !ok && (w.last > 0 || w.accepted > 0):
+		w.state, w.heard = open, time.Now()
+	default:
 		w.state = ended
 		d.dropLocked(subject)
-		return nil
 	}
-	w.state, w.last, w.heard, w.begun = open, last.Seq, time.Now(), true
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +100,67 @@ func TestAsk_LeftTheStream(t *testing.T) {
 	r.await("its end", func() bool { return r.desk.Tally().Answers["silent"] == 1 })
 	if got := s.untilEnd(); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], `error {"reason":"silent"`) {
 		t.Errorf("%q", got)
+	}
+}
+
+// Whoever reads an answer whose stream is made again in the middle is told so, and has an
+// end: the rest where the worker goes on, else an error; and so is who comes only then.
+func TestAsk_StreamMadeAgain(t *testing.T) {
+	r := newRig(t, asking(func(o *ask.Options) { o.SilenceTimeout = 2 * time.Second }))
+	goOn := make(chan struct{})
+	r.worker("dead", func(q question) { q.reply(""); q.send(ask.TypeAdd, "so far ") })
+	r.worker("alive", func(q question) {
+		q.reply("")
+		q.send(ask.TypeAdd, "so far ")
+		<-goOn
+		q.send(ask.TypeAdd, "and on")
+		q.send(ask.TypeFinish, "")
+	})
+	r.publishMany("events.x", 50) // so that the stream that is made again is shorter
+	alive, dead := r.ask("alive", `{}`), r.ask("dead", `{}`)
+	late, _ := r.do(http.MethodPost, "/v1/ask/dead", `{}`, "Content-Type", jsonBody, "Prefer", "respond-async")
+	waits := make(chan *http.Response)
+	go func() {
+		res, _ := r.do(http.MethodGet, "/v1/ask/"+dead.res.Header.Get("Ringcast-Ask-Id"), "", "Accept", jsonBody)
+		waits <- res
+	}()
+	for _, s := range []*subscriber{alive, dead} {
+		s.read(2)
+	}
+	r.await("all to be under way", func() bool { return r.hub.Head().Seq == 56 && r.hub.Subscriptions() == 4 })
+	r.makeStreamAgain()
+	if res := <-waits; res.StatusCode != http.StatusNotFound {
+		t.Errorf("who waits for the whole: %s", res.Status)
+	}
+	for _, s := range []*subscriber{alive, dead} {
+		if m := s.next(); m.Type != "ringcast.gap" {
+			t.Errorf("%+v", m)
+		}
+	}
+	close(goOn)
+	if got := alive.untilEnd(); !slices.Equal(got, []string{"add and on", "finish "}) {
+		t.Errorf("%q", got)
+	}
+	comes := r.open(r.request(http.MethodGet, late.Header.Get("Location"), "", browser...))
+	for _, s := range []*subscriber{dead, comes} {
+		if got := s.untilEnd(); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], `error {"reason":"silent"`) {
+			t.Errorf("%q", got)
+		}
+	}
+	r.await("all to be let go", func() bool { return r.desk.Tally().Open == 0 })
+}
+
+func (r *rig) makeStreamAgain() {
+	r.t.Helper()
+	js, err := r.nats.JetStream()
+	if err == nil {
+		err = js.DeleteStream(stream)
+	}
+	if err == nil {
+		err = r.client.EnsureStream(context.Background(), r.opts.stream)
+	}
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 
