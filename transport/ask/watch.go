@@ -232,13 +232,14 @@ type task struct {
 
 func (d *Desk) act(ctx context.Context, subject string, t task) {
 	err := t.do(ctx, d, subject, t.seen)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, broker.ErrUnavailable) {
+	deaf := errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrNoStream) || errors.Is(err, broker.ErrOverloaded)
+	if err != nil && ctx.Err() == nil && !deaf {
 		d.opts.Logger.Warn("an answer cannot be watched", "answer", t.seen.id, "err", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t.w.busy = false
-	if errors.Is(err, broker.ErrUnavailable) {
+	if deaf {
 		t.w.heard = time.Now() // who cannot be heard is not silent
 	}
 }

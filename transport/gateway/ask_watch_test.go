@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -163,6 +164,33 @@ func (r *rig) makeStreamAgain() {
 		r.t.Fatal(err)
 	}
 }
+
+// While the stream is away nothing is known of workers, and that is not said four times a
+// second.
+func TestAsk_StreamAway(t *testing.T) {
+	var ends, lines atomic.Int32
+	r := newRig(t, asking(func(o *ask.Options) {
+		o.SilenceTimeout = 300 * time.Millisecond
+		o.Logger = slog.New(slog.NewTextHandler(writes(func() { lines.Add(1) }), nil))
+	}, publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+		if p.Type == ask.TypeError && ends.Add(1) < 5 {
+			return 0, broker.ErrNoStream
+		}
+		return store()
+	})))
+	r.worker("chat", func(q question) { q.reply(""); q.send(ask.TypeAdd, "so far ") })
+	if got := r.ask("chat", `{}`).untilEnd(); !strings.HasPrefix(got[len(got)-1], `error {"reason":"silent"`) {
+		t.Errorf("%q", got)
+	}
+	if n := lines.Load(); n != 0 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// writes is told of each write.
+type writes func()
+
+func (w writes) Write(b []byte) (int, error) { w(); return len(b), nil }
 
 // A worker that is faster than the gateway, so that nothing gets in between its events, is
 // stopped too when it has said too much.
