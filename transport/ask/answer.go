@@ -124,7 +124,7 @@ func (d *Desk) Find(ctx context.Context, id string) (Answer, error) {
 		case !ok:
 			return Answer{}, ErrUnknown
 		}
-		if err := d.opts.Hub.Await(ctx, newest.Seq); err != nil { // it was asked a moment ago, on another gateway
+		if err := d.await(ctx, newest.Seq); err != nil { // it was asked a moment ago, on another gateway
 			return Answer{}, fmt.Errorf("find answer: %w", err)
 		}
 	}

@@ -111,11 +111,23 @@ func (d *Desk) awaitClaim(ctx context.Context, a Answer, before uint64) error {
 	if before == 0 {
 		return nil
 	}
-	if err := d.opts.Hub.Await(ctx, a.claim); err != nil {
+	if err := d.await(ctx, a.claim); err != nil {
 		d.disown(a)
 		return fmt.Errorf("claim answer: %w", err)
 	}
 	return nil
+}
+
+// await returns once the hub has the event that the stream has stored. It gives up in time:
+// the stream may be another one by now, which gets as far who knows when.
+func (d *Desk) await(ctx context.Context, seq uint64) error {
+	within, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	err := d.opts.Hub.Await(within, seq)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("await event %d: %w", seq, broker.ErrUnavailable)
+	}
+	return err
 }
 
 func pause(ctx context.Context, long time.Duration) error {
@@ -134,7 +146,7 @@ func (d *Desk) newest(ctx context.Context, subject string) (broker.Event, error)
 	if err != nil || !ok {
 		return broker.Event{}, err
 	}
-	if err := d.opts.Hub.Await(ctx, id.Seq); err != nil {
+	if err := d.await(ctx, id.Seq); err != nil {
 		return broker.Event{}, err
 	}
 	events, _, err := d.opts.History.Get(ctx, []uint64{id.Seq}, broker.Limits{Events: 1, Bytes: 1})

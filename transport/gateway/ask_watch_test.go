@@ -192,6 +192,32 @@ type writes func()
 
 func (w writes) Write(b []byte) (int, error) { w(); return len(b), nil }
 
+// Who asks is not kept waiting for a claim that this gateway never takes in, as when its
+// stream was made again in between.
+func TestAsk_ClaimLeft(t *testing.T) {
+	const far = 1000
+	claims := 0
+	r := newRig(t, asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+		seq, err := store()
+		if p.Type != ask.TypeAsk || err != nil {
+			return seq, err
+		}
+		if claims++; claims == 2 {
+			seq += far
+		}
+		return seq, err
+	})))
+	key := []string{"Idempotency-Key", "k1"}
+	for range 2 { // at first there is no worker, and then no claim
+		if s := r.ask("chat", `{}`, key...); s.res.StatusCode != http.StatusServiceUnavailable || s.res.Header.Get("Retry-After") == "" {
+			t.Error(s.res.Status)
+		}
+	}
+	if claims != 2 {
+		t.Errorf("%d claims", claims)
+	}
+}
+
 // A worker that is faster than the gateway, so that nothing gets in between its events, is
 // stopped too when it has said too much.
 func TestAsk_FastAndTooLarge(t *testing.T) {
