@@ -73,6 +73,10 @@ func (s *Server) postAsk(c echo.Context) error {
 	case form.as == asStream && wantsNoStream(c.Request().Header, q.Body):
 		form.as = asWhole
 	}
+	if form.as == asWhole && s.Draining() {
+		// A worker would be asked, and the client let go before there is an answer.
+		return &limitError{http.StatusServiceUnavailable, "the gateway shuts down, and nobody was asked", retryAfter}
+	}
 	return s.giveAnswer(c, id, form, func(ctx context.Context) (ask.Answer, error) { return s.askOrFind(ctx, q, form.lastEventID) })
 }
 

@@ -638,6 +638,46 @@ func TestAsk_Drain(t *testing.T) {
 	}
 }
 
+// A gateway that shuts down does not have a question asked whose client it could not let
+// wait for the answer.
+func TestAsk_DrainBefore(t *testing.T) {
+	r := newRig(t, asking())
+	asked := make(chan string, 10)
+	r.worker("chat", func(q question) { asked <- string(q.Data); q.reply(`{"status":500}`) })
+	r.http.Transport.(*http.Transport).ExpectContinueTimeout = patience
+	body, write := io.Pipe()
+	req := r.request(http.MethodPost, "/v1/ask/chat", "", "Content-Type", jsonBody, "Accept", jsonBody, "Expect", "100-continue")
+	req.Body, req.ContentLength = body, 2
+	answered := make(chan *http.Response)
+	go func() {
+		defer close(answered)
+		res, err := r.http.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		answered <- res
+	}()
+	_, _ = io.WriteString(write, "{") // which is taken once the gateway reads it
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); r.stop() }()
+	r.await("the gateway to shut down", r.server.Draining)
+	_, _ = io.WriteString(write, "}")
+	_ = write.Close()
+	res := <-answered
+	if res == nil {
+		t.FailNow()
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+		t.Error(res.Status)
+	}
+	<-stopped
+	if len(asked) > 0 {
+		t.Errorf("the worker was asked %s", <-asked)
+	}
+}
+
 // An answer that has left the ring is read from the stream, and one that has not also
 // while NATS is away; then nothing can be asked.
 func TestAsk_Old(t *testing.T) {
