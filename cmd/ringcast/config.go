@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ func newConfig() *cobra.Command {
 		loaded, err := loadConfig(cmd)
 		if err != nil {
 			return err
+		}
+		for _, warning := range loaded.Warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "ringcast: "+warning)
 		}
 		return loaded.Write(cmd.OutOrStdout())
 	}

@@ -126,8 +126,8 @@ func (c *Config) check() error {
 		return errors.New("subscribe-callout lies within subjects: every question would be stored as an event")
 	case c.TokenCookie != "" && slices.Contains(c.CORSOrigins, "*"):
 		return errors.New("token-cookie is set with cors-origins *: any page could publish with its reader's cookie")
-	case c.Answers != "" && broker.SubjectWithin(string(c.Answers)+".x", c.Served()) != nil:
-		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".x", c.Served()))
+	case c.Answers != "" && broker.SubjectWithin(string(c.Answers)+".*", c.Served()) != nil:
+		return fmt.Errorf("answers: %w", broker.SubjectWithin(string(c.Answers)+".*", c.Served()))
 	case c.takesQuestions() != "":
 		return fmt.Errorf("subjects has %s, which takes in ask.>: every question would be stored as an event", c.takesQuestions())
 	case c.Filter.outside(c.Subjects) != nil:

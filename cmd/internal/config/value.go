@@ -217,7 +217,9 @@ func (s *StreamName) UnmarshalText(b []byte) error {
 // Domain is the name of a JetStream domain, or empty.
 type Domain string
 
-func (Domain) allowed() string { return "the name of a JetStream domain" }
+func (Domain) allowed() string {
+	return "the name of a JetStream domain, without dots, wildcards and white space"
+}
 
 // UnmarshalText checks that the name can stand in a subject, which is where the server
 // has it.
