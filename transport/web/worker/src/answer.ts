@@ -6,6 +6,9 @@ import type { Publisher, StoredEvent } from "./publisher.ts";
 /** The most text of one event, in UTF-16 code units; more goes out as several. */
 const MAX_ADD = 16_384;
 
+/** The most bytes of an event's type. */
+const MAX_TYPE = 128;
+
 /**
  * The events that a handler has said and that are still to be stored. One is under way at
  * a time, which keeps their order, and what is added meanwhile is one event.
@@ -43,7 +46,9 @@ export class Answer {
 		} else if (chunk.type === "finish" || chunk.type === "error") {
 			await this.end(chunk.type, chunk.data);
 		} else {
-			await this.push({ type: chunk.type, data: encode(chunk.type, chunk.data), last: false });
+			const { type, data } = chunk;
+			checkType(type);
+			await this.push({ type, data: encode(type, data), last: false });
 		}
 	}
 
@@ -52,12 +57,13 @@ export class Answer {
 		if (this.ended) {
 			return;
 		}
+		const said = encode(type, data); // what cannot be said is no end
 		if (this.held !== "") {
 			this.enqueue({ type: "add", data: "\uFFFD", last: false });
 			this.held = "";
 		}
 		this.ended = true;
-		this.enqueue({ type, data: encode(type, data), last: true });
+		this.enqueue({ type, data: said, last: true });
 		await this.sending;
 	}
 
@@ -151,6 +157,17 @@ function isHighSurrogate(text: string, index: number): boolean {
 	return unit >= 0xd800 && unit < 0xdc00;
 }
 
+/** Throws for a type that a gateway would leave out (PROTOCOL.md, "Publish"), or NATS not take. */
+function checkType(type: unknown): void {
+	const isType =
+		typeof type === "string" &&
+		/^(?!ringcast\.)[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(type) &&
+		new TextEncoder().encode(type).length <= MAX_TYPE;
+	if (!isType) {
+		throw new TypeError(`an event cannot have the type ${JSON.stringify(type)}`);
+	}
+}
+
 function encode(type: string, data: unknown): string | Uint8Array {
 	const isOwn = type === "info" || type === "finish" || type === "error";
 	if (data === undefined) {
@@ -158,5 +175,5 @@ function encode(type: string, data: unknown): string | Uint8Array {
 	}
 	return !isOwn && (typeof data === "string" || data instanceof Uint8Array)
 		? data
-		: JSON.stringify(data);
+		: (JSON.stringify(data) ?? ""); // a function, a symbol
 }

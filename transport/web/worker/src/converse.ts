@@ -10,6 +10,9 @@ import type { Question } from "./question.ts";
  */
 const LAST_WORD_MS = 5_000;
 
+/** How much is said of what was thrown: a library may put a whole page into its message. */
+const MAX_DETAIL = 1_024;
+
 /** Has the handler say what it has to say, and says the last word where it has not. */
 export async function converse(
 	handler: Handler,
@@ -93,7 +96,8 @@ function failureOf(error: unknown): Failure["failure"] {
 	if (error instanceof WorkerError && (error.code === "stopped" || error.code === "shutdown")) {
 		return { reason: error.code, detail: error.message };
 	}
-	return { reason: "failed", detail: error instanceof Error ? error.message : String(error) };
+	const detail = error instanceof Error ? error.message : String(error);
+	return { reason: "failed", detail: detail.slice(0, MAX_DETAIL) };
 }
 
 /** Resolves as the work does, or rejects a while after the signal was aborted. */

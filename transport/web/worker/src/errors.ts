@@ -16,6 +16,7 @@ export class Failure extends Error {
 		options?: ErrorOptions,
 	) {
 		super(failure.detail ?? failure.reason, options);
+		JSON.stringify(failure); // throws here what could not be said later
 	}
 }
 
@@ -35,6 +36,7 @@ export class Refusal extends Error {
 		if (!Number.isInteger(status) || status < 400 || status > 599) {
 			throw new RangeError(`a refusal's status is 400 to 599, not ${status}`);
 		}
+		JSON.stringify(body); // throws here what could not be said later
 	}
 }
 

@@ -50,5 +50,16 @@ export function withDefaults(options: ServeOptions): Settings {
 			throw new RangeError(`${name} is ${settings[name]}`);
 		}
 	}
-	return settings;
+	return { ...settings, onerror: guarded(settings.onerror) };
+}
+
+/** What is told of an answer must not end it, nor all others with the process. */
+function guarded(onerror: Settings["onerror"]): Settings["onerror"] {
+	return (error, question) => {
+		try {
+			onerror(error, question);
+		} catch (thrown) {
+			console.error("ringcast worker: onerror:", thrown);
+		}
+	};
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { TcpProxy } from "../../testing/proxy.ts";
 import { Ringcast } from "../../testing/ringcast.ts";
 import {
@@ -180,6 +180,56 @@ test("fails with what is thrown", async () => {
 	expect(String(errors.at(-2))).toBe("Error: no model");
 });
 
+test.each<[string, Handler, RegExp]>([
+	["an end that is no JSON", () => [{ type: "finish", data: 1n }], /BigInt/],
+	["an info that is no JSON", () => [{ type: "info", data: { n: 1n } }], /BigInt/],
+	["a type with a line break", () => [{ type: "a\nb" }], /cannot have the type/],
+	["a type that is the gateway's", () => [{ type: "ringcast.gap" }], /cannot have the type/],
+	["what is no chunk", () => [7 as never], /cannot have the type/],
+	["nothing", async () => undefined as never, /undefined/],
+	[
+		"a failure that is no JSON",
+		() => {
+			throw new Failure({ reason: "x", status: 1n as never });
+		},
+		/BigInt/,
+	],
+	[
+		"a page for a message",
+		() => {
+			throw new Error(`<html>${"x".repeat(9 << 20)}`);
+		},
+		/^<html>x{1018}$/,
+	],
+])("ends at once, and says why, with %s", async (_, handler, detail) => {
+	const { subject } = await work(handler);
+	expect(await ask(subject)).toMatchObject({
+		finish: null,
+		error: { reason: "failed", detail: expect.stringMatching(detail) },
+	});
+});
+
+test("ends an answer although onerror throws, and goes on with others", async () => {
+	const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+	onTestFinished(() => logged.mockRestore());
+	const { subject } = await work(
+		({ body }) => {
+			if (body.no) {
+				throw new Error("no model");
+			}
+			return "hi";
+		},
+		{
+			onerror: () => {
+				throw new Error("no log either");
+			},
+		},
+	);
+	expect(await ask(subject, { no: true })).toMatchObject({ error: { detail: "no model" } });
+	expect(await ask(subject)).toMatchObject({ text: "hi", error: null });
+	expect(String(logged.mock.calls[0]?.[1])).toBe("Error: no log either");
+});
+
 test("refuses", async () => {
 	const { subject } = await work(() => "hi", {
 		check: async ({ body }) => {
@@ -189,6 +239,9 @@ test("refuses", async () => {
 			if (body.broken) {
 				throw new Error("database away");
 			}
+			if (body.big) {
+				throw new Refusal(402, { limit: 1n });
+			}
 		},
 	});
 	const refused = await post(subject, { no: true });
@@ -196,6 +249,7 @@ test("refuses", async () => {
 	expect(await refused.json()).toEqual({ status: 402, reason: "quota" });
 	expect((await post(subject, { broken: true })).status).toBe(500);
 	expect(String(errors.at(-1))).toBe("Error: database away");
+	expect((await post(subject, { big: true })).status).toBe(500); // it cannot be said
 	expect(await ask(subject)).toMatchObject({ text: "hi" });
 	expect(() => new Refusal(200, {})).toThrow(RangeError);
 
