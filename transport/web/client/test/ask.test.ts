@@ -93,6 +93,17 @@ describe("an answer", () => {
 		expect(await open(url).done).toEqual({ id: ID, text: parts.join(""), finish: undefined });
 	});
 
+	test.each([
+		["null", null],
+		["0", 0],
+		["no JSON", "no JSON"],
+	])("has what its end says: %s", async (data, finish) => {
+		const { url } = await answers((response) =>
+			begin(response, blocks([["finish", data]]).join("")),
+		);
+		expect(await open(url).done).toEqual({ id: ID, text: "", finish });
+	});
+
 	test("that ends with an error event is not whole, and says why", async () => {
 		const said = { reason: "worker_gone", detail: "the worker is gone", status: 502 };
 		const whole = blocks([
@@ -265,6 +276,25 @@ describe("a refusal", () => {
 		expect(server.requests).toHaveLength(1);
 	});
 
+	test("of a proxy's is none yet, JSON or not, and its 401 is one", async () => {
+		const { url } = await answers((response, { headers }, n) => {
+			const status = [503, 502, 401][n];
+			if (status !== undefined) {
+				response.writeHead(status, { "Content-Type": "application/json; charset=utf-8" });
+				response.end('{"message":"no healthy upstream"}');
+			} else {
+				expect(headers.authorization).toBe("new");
+				begin(response, WHOLE.join(""));
+			}
+		});
+		let token = "old";
+		const onunauthorized = () => {
+			token = "new";
+		};
+		const headers = () => ({ Authorization: token });
+		expect((await open(url, { headers, onunauthorized }).done).text).toBe("Hello");
+	});
+
 	test("of the gateway's that says nothing of the question is none yet", async () => {
 		const { url } = await answers((response, _, n) =>
 			n < 2 ? problem(response, 503) : begin(response, WHOLE.join("")),
@@ -407,7 +437,7 @@ describe("the next visit", () => {
 				events.push(type);
 			}
 			expect(await answer?.done).toEqual({ id: ID, text: "Hello", finish: { tokens: 3 } });
-			expect(["ask", "add", "add", "finish"].slice(-events.length)).toEqual(events);
+			expect(events).toEqual(["ask", "add", "add", "finish"].slice(Number.parseInt(upTo, 10)));
 			expect(await resumeAnswer(url, { storage })).toBeNull();
 		}
 		expect(server.requests.filter(({ method }) => method === "POST")).toHaveLength(3);
@@ -421,6 +451,28 @@ describe("the next visit", () => {
 		await failure(answer.done);
 		const resumed = await resumeAnswer(url, { storage });
 		expect(await resumed?.done).toEqual({ id: ID, text: "Hello", finish: { tokens: 3 } });
+	});
+
+	test("gets an event again that a loop had not come to, where the page was left", async () => {
+		const whole = blocks([["add", "Hel"], ["info", "1"], ["add", "lo"], FINISH]);
+		const { url } = await answers((response, request) => begin(response, after(request, whole)));
+		const storage = new Storage();
+		const texts: string[] = [];
+		const answer = open(url, { storage, ontext: (text) => texts.push(text) });
+		const loop = answer[Symbol.asyncIterator]();
+		for (const type of ["ask", "add"]) {
+			expect((await loop.next()).value).toMatchObject({ type });
+		}
+		await expect.poll(() => storage.getItem(`ringcast:answer:${url}`)).toContain('"2-x"');
+		answer.close();
+		const resumed = (await resumeAnswer(url, { storage })) as Answer;
+		expect(resumed.text).toBe("Hel");
+		const types: string[] = [];
+		for await (const { type } of resumed) {
+			types.push(type);
+		}
+		expect(types).toEqual(["info", "add", "finish"]);
+		expect(resumed.text).toBe("Hello");
 	});
 
 	test("has again what came after the last write, where the page ended without notice", async () => {
@@ -454,6 +506,45 @@ describe("the next visit", () => {
 		await failure(first.done);
 		second.close();
 		expect((await (await resumeAnswer(url, { storage }))?.done)?.text).toBe("Hello");
+	});
+
+	test("which comes back too late leaves the newest question alone", async () => {
+		const { url } = await answers(() => {});
+		const storage = new Storage();
+		const key = `ringcast:answer:${url}`;
+		storage.setItem(key, JSON.stringify({ id: ID, last: "2-x", text: "Hel" }));
+		const late = resumeAnswer(url, { storage });
+		open(url, { storage });
+		(await late)?.close();
+		expect(JSON.parse(storage.getItem(key) as string)).toMatchObject({ body: '{"q":1}' });
+	});
+
+	test("has nothing of an answer before, where the question does not fit", async () => {
+		const url = "http://127.0.0.1:1/v1/ask/chat";
+		const storage = new Storage();
+		storage.setItem("k", JSON.stringify({ id: ID, last: "2-x", text: "Hel" }));
+		const small: StreamStorage = {
+			getItem: (key) => storage.getItem(key),
+			setItem: async (key, value) => {
+				if (value.length > 100) {
+					throw new Error("full");
+				}
+				storage.setItem(key, value);
+			},
+		};
+		const options = { storage: small, storageKey: "k" };
+		const answer = ask(url, "x".repeat(100), options);
+		await expect.poll(() => storage.getItem("k")).toBe("");
+		answer.close();
+		expect(await resumeAnswer(url, options)).toBeNull();
+	});
+
+	test("knows nothing of a question whose signal was aborted before", async () => {
+		const storage = new Storage();
+		const url = "http://127.0.0.1:1/v1/ask/chat";
+		const answer = open(url, { storage, signal: AbortSignal.abort() });
+		expect(await failure(answer.done)).toMatchObject({ reason: "closed" });
+		expect(await resumeAnswer(url, { storage })).toBeNull();
 	});
 
 	test("asks the same question under its key where it had no id yet", async () => {

@@ -46,7 +46,9 @@ export interface Answer extends AsyncIterable<AnswerEvent> {
  */
 export function ask(url: string | URL, body: unknown, options: AskOptions = {}): Answer {
 	const { idempotencyKey: key = randomKey() } = options;
-	return new Following(String(url), { key, body: JSON.stringify(body) }, options);
+	const answer = new Following(String(url), { key, body: JSON.stringify(body) }, options);
+	answer.remember();
+	return answer;
 }
 
 /**
@@ -81,6 +83,8 @@ class Following implements Answer {
 	#name!: () => void;
 	/** The id of the event that the text has last: what is kept with it, and resumed from. */
 	#last: string;
+	/** Both before the newest event, which a loop may not have taken yet. */
+	#before: Pick<Begun, "last" | "text">;
 	/** After a gap, once: what has a second one will not get better. */
 	#begunAnew = false;
 	#finish: unknown;
@@ -96,6 +100,7 @@ class Following implements Answer {
 		this.id = id;
 		this.text = text;
 		this.#last = last;
+		this.#before = { last, text };
 		this.#named = new Promise((resolve) => {
 			this.#name = resolve;
 		});
@@ -105,10 +110,9 @@ class Following implements Answer {
 			options,
 			storage && {
 				getItem: () => null,
-				setItem: (key) => storage.setItem(key, this.#record()),
+				setItem: (key) => this.#write(storage, key),
 			},
 		);
-		this.#keepNow();
 		this.#stream = createEventStream(url, {
 			...shared,
 			fetch: (_, init) => this.#request(init as RequestInit),
@@ -147,10 +151,17 @@ class Following implements Answer {
 		return stopping;
 	}
 
+	/** Keeps the question, unless it was never to be asked. */
+	remember(): void {
+		if (!this.#life.signal.aborted) {
+			this.#keepNow();
+		}
+	}
+
 	/** What is kept is kept now: the page may ask the next question in the same turn. */
 	close(): void {
 		if (!this.#life.signal.aborted) {
-			this.#keepNow();
+			this.#keeper.flush();
 			this.#life.abort();
 			this.#stream.close();
 		}
@@ -214,6 +225,8 @@ class Following implements Answer {
 
 	#take(event: AnswerEvent): void {
 		const { type, data, json, id } = event;
+		const said = json === undefined ? data : json;
+		this.#before = { last: this.#last, text: this.text };
 		if (!LAST.includes(type)) {
 			this.#last = id; // a loop may be left before it has taken the last one
 		}
@@ -222,9 +235,9 @@ class Following implements Answer {
 		} else if (type === "ask") {
 			this.#learn(Object(json).id);
 		} else if (type === "finish") {
-			this.#finish = json ?? (data || undefined);
+			this.#finish = data === "" ? undefined : said;
 		} else if (type === "error") {
-			this.#error = saidBy(json ?? data, undefined, "error");
+			this.#error = saidBy(said, undefined, "error");
 		}
 		this.#keeper.keep("");
 		this.#tell(event, type === "add" ? data : undefined);
@@ -232,6 +245,8 @@ class Following implements Answer {
 
 	#beginAnew(event: AnswerEvent): void {
 		this.#last = this.text = "";
+		this.#before = { last: "", text: "" };
+		this.#keeper.keep("");
 		if (this.#begunAnew) {
 			this.#error = new AskError("gap", "a part of the answer is gone", undefined, event.json);
 			this.#isOver = true;
@@ -299,12 +314,27 @@ class Following implements Answer {
 		this.#keeper.flush();
 	}
 
+	/** A question that does not fit is not kept, and not that before it in its place. */
+	async #write(storage: StreamStorage, key: string): Promise<void> {
+		try {
+			await storage.setItem(key, this.#record());
+		} catch (cause) {
+			if (this.id === undefined) {
+				await storage.setItem(key, "");
+			}
+			throw cause;
+		}
+	}
+
 	#record(): string {
-		const { id, text } = this;
+		const { id } = this;
 		if (this.#isOver) {
 			return "";
 		}
-		return JSON.stringify(id === undefined ? this.#question : { id, last: this.#last, text });
+		const last = this.#last;
+		const isTaken = this.#stream.lastEventId === last;
+		const had = isTaken ? { last, text: this.text } : this.#before;
+		return JSON.stringify(id === undefined ? this.#question : { id, ...had });
 	}
 }
 
@@ -327,15 +357,18 @@ function withFormat(url: string): string {
 }
 
 /**
- * Ends the stream where it would try again: with what a worker has said, whatever the status,
- * and with what the gateway says of the question rather than of itself.
+ * Ends the stream where it would try again: with what a worker has said, which has the status in it
+ * (a proxy's JSON has not), and with what the gateway says of the question rather than of itself.
  */
 async function throwLastWord(response: Response, id: string | undefined): Promise<void> {
 	const { status, headers } = response;
 	const body = parseJson(await response.clone().text());
+	const said = Object(body);
 	const isWorkers =
-		id === undefined && /^application\/json\b/.test(`${headers.get("content-type")}`);
-	if (isWorkers || typeof Object(body).reason === "string") {
+		id === undefined &&
+		said.status === status &&
+		/^application\/json\b/.test(`${headers.get("content-type")}`);
+	if (isWorkers || typeof said.reason === "string") {
 		throw new Ended({ reason: "json", status, body });
 	}
 }

@@ -23,7 +23,7 @@ export interface AskOptions extends Pick<EventStreamOptions, Shared> {
 	 * forgotten, and when the page is left; never ahead of what was handed over.
 	 */
 	readonly storage?: StreamStorage;
-	/** Default `ringcast:answer:` and the URL. */
+	/** For one answer at a time. Default `ringcast:answer:` and the URL. */
 	readonly storageKey?: string;
 	/** The same key, question and client is the same answer. Default a random one for each call. */
 	readonly idempotencyKey?: string;
