@@ -1,5 +1,5 @@
 import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { launch } from "../../testing/browser.ts";
 import { ModuleServer } from "../../testing/modules.ts";
 import { Ringcast } from "../../testing/ringcast.ts";
@@ -101,4 +101,55 @@ test("a refusal, and another question after it", async () => {
 	await page.evaluate(() => window.ask("table error"));
 	await is("error", "demo_error");
 	await is("infos", "2");
+});
+
+describe("whose gateway the page plays", () => {
+	beforeEach(async () => {
+		await page.goto(modules.page("client/browser/pages/scripted-answer.tsx"));
+		await page.waitForFunction(() => "enter" in window);
+	});
+
+	test("an answer of a component that React leaves and enters again: it goes on, asked once", async () => {
+		await page.evaluate(() => window.enter({ mode: "visible" }));
+		await is("status", "idle");
+		await page.evaluate(() => window.ask("q"));
+		await page.evaluate(() => window.say("info", "1"));
+		await page.evaluate(() => window.say("add", "Hel"));
+		await is("text", "Hel");
+		await page.evaluate(() => window.enter({ mode: "hidden" }));
+		await page.waitForFunction(
+			() => document.querySelector("#root p")?.checkVisibility() === false,
+		);
+		await page.evaluate(() => window.say("add", "lo"));
+		await page.evaluate(() => window.say("info", "2"));
+		await page.evaluate(() => window.enter({ mode: "visible" }));
+		await is("text", "Hello");
+		await is("infos", "[1,2]");
+		await page.evaluate(() => window.say("finish", ""));
+		await is("status", "finished");
+		expect(await page.evaluate(() => window.methods)).toEqual(["POST", "GET"]);
+	});
+
+	test("a question that is asked by an effect, in StrictMode: asked once", async () => {
+		await page.evaluate(() => window.enter({ mode: "visible", question: "q" }));
+		await is("status", "asking");
+		await page.evaluate(() => window.say("add", "Hello"));
+		await page.evaluate(() => window.say("finish", "null"));
+		await is("status", "finished");
+		expect(await page.evaluate(() => window.methods)).toEqual(["POST"]);
+	});
+
+	test("after a gap the infos come again with the text, not twice", async () => {
+		await page.evaluate(() => window.enter({ mode: "visible" }));
+		await is("status", "idle");
+		await page.evaluate(() => window.ask("q"));
+		await page.evaluate(() => window.say("info", "1"));
+		await page.evaluate(() => window.say("add", "Hello"));
+		await is("text", "Hello");
+		await page.evaluate(() => window.gap());
+		await page.evaluate(() => window.say("finish", ""));
+		await is("status", "finished");
+		await is("infos", "[1]");
+		await is("text", "Hello");
+	});
 });

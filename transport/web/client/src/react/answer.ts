@@ -1,10 +1,15 @@
 import { useEffect, useInsertionEffect, useState, useSyncExternalStore } from "react";
 import { type Answer, ask, resumeAnswer } from "../ask/answer.ts";
-import type { AskError } from "../ask/error.ts";
+import { AskError } from "../ask/error.ts";
 import type { AskOptions } from "../ask/options.ts";
+import { GAP_TYPE } from "../gap.ts";
+import type { StreamStorage } from "../options.ts";
 import { onFrame } from "./frame.ts";
 
-/** Those of `ask`; with `storage` the component goes on with the answer of an earlier visit. */
+/**
+ * Those of `ask`; with `storage` the component goes on with the answer of an earlier visit, without
+ * it with that of an earlier effect: React may leave and enter a component whose state it keeps.
+ */
 export interface UseAnswerOptions extends Omit<AskOptions, "signal"> {}
 
 export interface AnswerView {
@@ -17,7 +22,7 @@ export interface AnswerView {
 	 */
 	readonly status: "idle" | "asking" | "answering" | "finished" | "failed";
 	readonly text: string;
-	/** The data of `info` events since the page was opened. */
+	/** The data of `info` events since the page was opened. As with the text, the gateway bounds them. */
 	readonly infos: readonly unknown[];
 	/** The data of `finish`. */
 	readonly finish: unknown;
@@ -67,8 +72,17 @@ class Store {
 
 	#shown = IDLE;
 	#next = IDLE;
+	/** Copied for a frame, so that an event costs no copy. */
+	#infos: unknown[] = [];
 	#answer: Answer | undefined;
 	#question: { readonly body: unknown } | undefined;
+	#kept = "";
+	readonly #memory: StreamStorage = {
+		getItem: () => this.#kept,
+		setItem: (_, record) => {
+			this.#kept = record;
+		},
+	};
 	/** What calls back is of this run, or of none any more. */
 	#run = 0;
 	#cancelFrame: (() => void) | undefined;
@@ -84,6 +98,8 @@ class Store {
 	readonly ask = (body: unknown): void => {
 		this.leave();
 		this.#question = { body };
+		this.#next = IDLE;
+		this.#infos = [];
 		this.#follow(ask(this.url, body, this.#askOptions()));
 	};
 
@@ -97,15 +113,14 @@ class Store {
 
 	/** Goes on with the answer of an earlier visit, where there is one and nothing was asked since. */
 	async resume(): Promise<void> {
-		const { storage } = this.options;
-		if (storage !== undefined) {
-			const run = this.#run;
-			const answer = await resumeAnswer(this.url, { ...this.#askOptions(), storage });
-			if (run !== this.#run) {
-				answer?.close();
-			} else if (answer !== null) {
-				this.#follow(answer);
-			}
+		const run = this.#run;
+		const answer = await resumeAnswer(this.url, this.#askOptions());
+		if (run !== this.#run) {
+			answer?.close();
+		} else if (answer !== null) {
+			this.#follow(answer);
+		} else if (["asking", "answering"].includes(this.#next.status)) {
+			this.#change({ status: "failed", error: new AskError("closed", "it was not kept") });
 		}
 	}
 
@@ -119,23 +134,28 @@ class Store {
 		const run = this.#run;
 		const change = (changed: Partial<AnswerView>) => run === this.#run && this.#change(changed);
 		this.#answer = answer;
-		change({ ...IDLE, status: "asking", text: answer.text });
+		change({ status: "asking", text: answer.text, finish: undefined, error: undefined });
 		answer.done.then(
 			({ text, finish }) => change({ status: "finished", text, finish }),
 			(error) => change({ status: "failed", error }),
 		);
 	}
 
-	#askOptions(): AskOptions {
+	#askOptions(): AskOptions & { storage: StreamStorage } {
 		const { options } = this;
 		const run = this.#run;
 		return {
 			...options,
+			storage: options.storage ?? this.#memory,
 			onevent: (event) => {
 				if (run === this.#run) {
-					const { infos } = this.#next;
-					const more = event.type === "info" ? { infos: [...infos, event.json] } : {};
-					this.#change({ status: "answering", ...more });
+					if (event.type === "info") {
+						this.#infos.push(event.json);
+					} else if (event.type === GAP_TYPE) {
+						this.#infos = []; // they come again
+						this.#change({ infos: IDLE.infos });
+					}
+					this.#change({ status: "answering" });
 					options.onevent?.(event);
 				}
 			},
@@ -156,6 +176,9 @@ class Store {
 	#publish(): void {
 		this.#cancelFrame?.();
 		this.#cancelFrame = undefined;
+		if (this.#infos.length > this.#next.infos.length) {
+			this.#next = { ...this.#next, infos: [...this.#infos] };
+		}
 		this.#shown = this.#next;
 		for (const listener of this.#listeners) {
 			listener();
