@@ -38,14 +38,17 @@ export class EventStream<T = unknown> {
 			method: "POST",
 			body: params,
 			onmessage: (event) => {
-				this.#options.onmessage?.(event);
-				callback({ data: parse(event.data) as T, type: event.type, isEnd: false });
+				try {
+					this.#options.onmessage?.(event);
+				} finally {
+					callback({ data: parse(event.data) as T, type: event.type, isEnd: false });
+				}
 			},
 		});
 		this.#stream = stream;
 		const end = await stream.done;
 		if (end.reason !== "closed") {
-			const data = "body" in end ? (end.body as T) : undefined;
+			const { body: data } = end as { body?: T };
 			callback({ data, type: "message", isEnd: true });
 		}
 		return end;

@@ -169,6 +169,24 @@ test("EventStream: parameters in, parsed chunks out, and an end", async () => {
 	]);
 });
 
+test("EventStream: what onmessage of the options throws costs the callback nothing", async () => {
+	const server = await TestServer.start((response) => {
+		stream(response, "data: 1\n\n");
+		response.end();
+	});
+	const errors: string[] = [];
+	const questions = new EventStream<number>(server.url, {
+		onmessage: () => {
+			throw new Error("mine");
+		},
+		onerror: ({ code }) => errors.push(code),
+	});
+	const data: unknown[] = [];
+	await questions.retrieveData({}, (chunk) => data.push(chunk.data));
+	expect(data).toEqual([1, undefined]);
+	expect(errors).toEqual(["listener"]);
+});
+
 test("EventStream: one JSON document is the last chunk", async () => {
 	const server = await TestServer.start((response) => {
 		response.writeHead(200, { "Content-Type": "application/json" }).end('{"n":2}');
