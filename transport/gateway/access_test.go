@@ -122,6 +122,8 @@ func TestAccess(t *testing.T) {
 		{"status without a token", "", "GET", "/v1/status", "", 401, "Bearer", "a token is needed", "counters"},
 		{"status for an operator", grants("admin", "status"), "GET", "/v1/status", "", 200, "", "counters", ""},
 		{"health for everybody", "", "GET", "/healthz", "", 200, "", "", ""},
+		{"health for everybody, without a body", "", "HEAD", "/healthz", "", 200, "", "", ""},
+		{"readiness for everybody, without a body", "", "HEAD", "/readyz", "", 200, "", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			header := []string{"Accept", "application/json", "Content-Type", "application/json"}

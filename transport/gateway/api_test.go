@@ -264,8 +264,11 @@ func TestCORS(t *testing.T) {
 			r := newRig(t, func(o *rigOptions) { o.gateway.CORSOrigins = tc.allowed })
 			res, _ := r.do(http.MethodOptions, "/v1/stream", "", append([]string{"Origin", tc.origin}, preflight...)...)
 			checkCORS(t, "preflight", res, tc.want, tc.credentials)
-			if headers := strings.ToLower(res.Header.Get("Access-Control-Allow-Headers")); tc.want != "" && !strings.Contains(headers, "last-event-id") {
-				t.Errorf("allowed headers: %q", headers)
+			headers := strings.ToLower(res.Header.Get("Access-Control-Allow-Headers"))
+			for _, name := range []string{"last-event-id", "authorization", "traceparent", "tracestate"} {
+				if tc.want != "" && !strings.Contains(headers, name) {
+					t.Errorf("%s is not among the allowed headers %q", name, headers)
+				}
 			}
 			s := r.subscribe("subject=events.x", "Origin", tc.origin)
 			checkCORS(t, "stream", s.res, tc.want, tc.credentials)

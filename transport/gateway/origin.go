@@ -31,7 +31,7 @@ func (s *Server) cors() []echo.MiddlewareFunc {
 		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders: []string{
 			headerLastEventID, echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderCacheControl,
-			headerEvent, headerEnd, headerIdempotency, headerPrefer, headerRequestID, headerTraceparent,
+			headerEvent, headerEnd, headerIdempotency, headerPrefer, headerRequestID, headerTraceparent, headerTracestate,
 		},
 		ExposeHeaders: []string{echo.HeaderRetryAfter, echo.HeaderLocation, worker.HeaderID, headerPreferenceApplied, headerRequestID},
 		MaxAge:        600,

@@ -19,6 +19,7 @@ import (
 const (
 	headerRequestID   = "X-Request-Id"
 	headerTraceparent = "Traceparent"
+	headerTracestate  = "Tracestate"
 
 	// maxRequestID bounds an id that a client gives, in bytes.
 	maxRequestID = 128

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/http"
+
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 )
@@ -26,10 +28,11 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/metrics", s.getMetrics)
 	e.Any("/v1/*", s.notFound)
 
-	e.GET("/healthz", s.getHealthz)
-	e.GET("/readyz", s.getReadyz)
+	e.Match(getOrHead, "/healthz", s.getHealthz)
+	e.Match(getOrHead, "/readyz", s.getReadyz)
 
-	pages := echo.WrapHandler(s.opts.Pages)
-	e.GET("/*", pages)
-	e.HEAD("/*", pages)
+	e.Match(getOrHead, "/*", echo.WrapHandler(s.opts.Pages))
 }
+
+// getOrHead are the methods of what monitors ask for too, many of them without the body.
+var getOrHead = []string{http.MethodGet, http.MethodHead}
