@@ -5,23 +5,9 @@ import {
 	type ResumableStream,
 	type StreamEvent,
 } from "../src/index.ts";
+import { generator, seeds } from "./random.ts";
 
-/** A run that failed is run again by its seed: MODEL_SEED=17. */
-const SEEDS = process.env["MODEL_SEED"]
-	? [Number(process.env["MODEL_SEED"])]
-	: Array.from({ length: Number(process.env["MODEL_RUNS"] ?? 60) }, (_, n) => n);
 const STEPS = 120;
-
-/** https://en.wikipedia.org/wiki/Xorshift */
-function generator(seed: number): () => number {
-	let state = (seed + 1) * 0x9e3779b9;
-	return () => {
-		state ^= state << 13;
-		state ^= state >>> 17;
-		state ^= state << 5;
-		return (state >>> 0) / 2 ** 32;
-	};
-}
 
 /** A request that the client has not let go of. */
 interface Connection {
@@ -168,112 +154,115 @@ async function settle(): Promise<void> {
 	}
 }
 
-test.each(SEEDS)("whatever happens: in order, once, by one connection (seed %i)", async (seed) => {
-	const random = generator(seed);
-	vi.spyOn(Math, "random").mockImplementation(random);
-	const server = new Server(random);
-	const seen: StreamEvent[] = [];
-	const kept: string[] = [];
-	const ends: unknown[] = [];
-	const quits = new AbortController();
-	let token = 0;
-	const chance = (p: number) => random() < p;
-	const meddle = () => {
-		if (chance(0.03)) {
-			stream.reconnect();
-		}
-		if (chance(0.03)) {
-			throw new Error("a listener's");
-		}
-	};
-	const options: EventStreamOptions = {
-		fetch: server.fetch,
-		signal: quits.signal,
-		retry: { maxAttempts: Infinity },
-		headers: () => ({ Authorization: `Bearer ${token}` }),
-		onunauthorized: async () => {
-			await new Promise((resolve) => setTimeout(resolve, 300));
-			token = server.token;
-		},
-		storage: {
-			getItem: () => null,
-			setItem: (_, id) => kept.push(id),
-		},
-		onmessage: (event) => {
-			seen.push(event);
-			meddle();
-		},
-		onopen: meddle,
-		onretry: () => (chance(0.1) ? 50 : meddle()),
-		onerror: () => {
-			if (chance(0.05)) {
+test.each(seeds(60))(
+	"whatever happens: in order, once, by one connection (seed %i)",
+	async (seed) => {
+		const random = generator(seed);
+		vi.spyOn(Math, "random").mockImplementation(random);
+		const server = new Server(random);
+		const seen: StreamEvent[] = [];
+		const kept: string[] = [];
+		const ends: unknown[] = [];
+		const quits = new AbortController();
+		let token = 0;
+		const chance = (p: number) => random() < p;
+		const meddle = () => {
+			if (chance(0.03)) {
 				stream.reconnect();
 			}
-		},
-		onclose: (...end) => ends.push(end),
-	};
-	const stream: ResumableStream = createEventStream("http://server/stream", options);
+			if (chance(0.03)) {
+				throw new Error("a listener's");
+			}
+		};
+		const options: EventStreamOptions = {
+			fetch: server.fetch,
+			signal: quits.signal,
+			retry: { maxAttempts: Infinity },
+			headers: () => ({ Authorization: `Bearer ${token}` }),
+			onunauthorized: async () => {
+				await new Promise((resolve) => setTimeout(resolve, 300));
+				token = server.token;
+			},
+			storage: {
+				getItem: () => null,
+				setItem: (_, id) => kept.push(id),
+			},
+			onmessage: (event) => {
+				seen.push(event);
+				meddle();
+			},
+			onopen: meddle,
+			onretry: () => (chance(0.1) ? 50 : meddle()),
+			onerror: () => {
+				if (chance(0.05)) {
+					stream.reconnect();
+				}
+			},
+			onclose: (...end) => ends.push(end),
+		};
+		const stream: ResumableStream = createEventStream("http://server/stream", options);
 
-	const check = () => {
-		expect(seen.map(({ lastEventId }) => lastEventId)).toEqual(seen.map((_, n) => `${n + 1}`));
-		expect(seen.every(({ data }, n) => data === `${n + 1} é€😀`)).toBe(true);
-		expect(server.connections.size).toBeLessThanOrEqual(1);
-		expect(Number(kept.at(-1) ?? 0)).toBeLessThanOrEqual(seen.length);
-		expect(stream.lastEventId).toBe(seen.at(-1)?.lastEventId ?? "");
-	};
+		const check = () => {
+			expect(seen.map(({ lastEventId }) => lastEventId)).toEqual(seen.map((_, n) => `${n + 1}`));
+			expect(seen.every(({ data }, n) => data === `${n + 1} é€😀`)).toBe(true);
+			expect(server.connections.size).toBeLessThanOrEqual(1);
+			expect(Number(kept.at(-1) ?? 0)).toBeLessThanOrEqual(seen.length);
+			expect(stream.lastEventId).toBe(seen.at(-1)?.lastEventId ?? "");
+		};
 
-	for (let step = 0; step < STEPS; step++) {
-		const drawn = random();
-		if (drawn < 0.3) {
-			server.publish();
-		} else if (drawn < 0.4) {
-			server.cut();
-		} else if (drawn < 0.45) {
-			server.token++;
-		} else if (drawn < 0.55) {
-			const before = server.requests.length;
-			stream.reconnect();
+		for (let step = 0; step < STEPS; step++) {
+			const drawn = random();
+			if (drawn < 0.3) {
+				server.publish();
+			} else if (drawn < 0.4) {
+				server.cut();
+			} else if (drawn < 0.45) {
+				server.token++;
+			} else if (drawn < 0.55) {
+				const before = server.requests.length;
+				stream.reconnect();
+				await settle();
+				// A token that is renewed is waited for.
+				const renewed = server.token !== token;
+				expect(server.requests.length > before || renewed).toBe(true);
+			} else if (drawn < 0.65) {
+				Object.assign(navigator, { onLine: chance(0.7) });
+				page.dispatchEvent(new Event("online"));
+			} else if (drawn < 0.75) {
+				page.dispatchEvent(new Event(chance(0.5) ? "visibilitychange" : "pagehide"));
+			} else {
+				await vi.advanceTimersByTimeAsync(random() * (chance(0.2) ? 60_000 : 3_000));
+			}
 			await settle();
-			// A token that is renewed is waited for.
-			const renewed = server.token !== token;
-			expect(server.requests.length > before || renewed).toBe(true);
-		} else if (drawn < 0.65) {
-			Object.assign(navigator, { onLine: chance(0.7) });
-			page.dispatchEvent(new Event("online"));
-		} else if (drawn < 0.75) {
-			page.dispatchEvent(new Event(chance(0.5) ? "visibilitychange" : "pagehide"));
+			check();
+		}
+
+		Object.assign(navigator, { onLine: true });
+		server.wellBehaved = true;
+		server.publish();
+		await vi.advanceTimersByTimeAsync(600_000);
+		check();
+		expect(seen).toHaveLength(server.published);
+		expect(ends).toEqual([]);
+
+		const how = random();
+		if (how < 0.5) {
+			stream.close();
 		} else {
-			await vi.advanceTimersByTimeAsync(random() * (chance(0.2) ? 60_000 : 3_000));
+			quits.abort();
+		}
+		if (chance(0.5)) {
+			stream.reconnect();
 		}
 		await settle();
+		server.publish();
+		await vi.advanceTimersByTimeAsync(600_000);
 		check();
-	}
-
-	Object.assign(navigator, { onLine: true });
-	server.wellBehaved = true;
-	server.publish();
-	await vi.advanceTimersByTimeAsync(600_000);
-	check();
-	expect(seen).toHaveLength(server.published);
-	expect(ends).toEqual([]);
-
-	const how = random();
-	if (how < 0.5) {
-		stream.close();
-	} else {
-		quits.abort();
-	}
-	if (chance(0.5)) {
-		stream.reconnect();
-	}
-	await settle();
-	server.publish();
-	await vi.advanceTimersByTimeAsync(600_000);
-	check();
-	expect(seen).toHaveLength(server.published - 1);
-	expect(kept.at(-1)).toBe(stream.lastEventId);
-	expect(ends).toEqual([[{ reason: "closed" }, undefined]]);
-	expect(server.connections.size).toBe(0);
-	expect(listening).toBe(0);
-	expect(vi.getTimerCount()).toBe(0);
-});
+		expect(seen).toHaveLength(server.published - 1);
+		expect(kept.at(-1)).toBe(stream.lastEventId);
+		expect(ends).toEqual([[{ reason: "closed" }, undefined]]);
+		expect(server.connections.size).toBe(0);
+		expect(listening).toBe(0);
+		expect(vi.getTimerCount()).toBe(0);
+	},
+);

@@ -85,6 +85,8 @@ class Following implements Answer {
 	#last: string;
 	/** Both before the newest event, which a loop may not have taken yet. */
 	#before: Pick<Begun, "last" | "text">;
+	/** The record as it was written, or read. */
+	#kept: string;
 	/** After a gap, once: what has a second one will not get better. */
 	#begunAnew = false;
 	#finish: unknown;
@@ -119,6 +121,7 @@ class Following implements Answer {
 			finishEvents: LAST,
 			onmessage: (event) => this.#take(readEvent(event)),
 		});
+		this.#kept = this.#record();
 		this.#stream.addEventListener(GAP_TYPE, (event) => this.#beginAnew(readEvent(event)));
 		this.done = this.#follow();
 		this.done.catch(() => {});
@@ -158,10 +161,10 @@ class Following implements Answer {
 		}
 	}
 
-	/** What is kept is kept now: the page may ask the next question in the same turn. */
+	/** What has come is kept now: the page may ask the next question in the same turn. */
 	close(): void {
 		if (!this.#life.signal.aborted) {
-			this.#keeper.flush();
+			this.#keepNew();
 			this.#life.abort();
 			this.#stream.close();
 		}
@@ -170,7 +173,7 @@ class Following implements Answer {
 	async #follow(): Promise<AnswerEnd> {
 		watchPage(
 			() => {},
-			() => this.#keeper.flush(),
+			() => this.#keepNew(),
 			this.#life.signal,
 		);
 		try {
@@ -246,7 +249,6 @@ class Following implements Answer {
 	#beginAnew(event: AnswerEvent): void {
 		this.#last = this.text = "";
 		this.#before = { last: "", text: "" };
-		this.#keeper.keep("");
 		if (this.#begunAnew) {
 			this.#error = new AskError("gap", "a part of the answer is gone", undefined, event.json);
 			this.#isOver = true;
@@ -314,10 +316,18 @@ class Following implements Answer {
 		this.#keeper.flush();
 	}
 
+	/** Also that a loop has taken an event, of which nothing else is told. */
+	#keepNew(): void {
+		if (this.#record() !== this.#kept) {
+			this.#keepNow();
+		}
+	}
+
 	/** A question that does not fit is not kept, and not that before it in its place. */
 	async #write(storage: StreamStorage, key: string): Promise<void> {
+		this.#kept = this.#record();
 		try {
-			await storage.setItem(key, this.#record());
+			await storage.setItem(key, this.#kept);
 		} catch (cause) {
 			if (this.id === undefined) {
 				await storage.setItem(key, "");
