@@ -412,3 +412,50 @@ func TestRegions(t *testing.T) {
 		waits.close()
 	})
 }
+
+// A mirror does not notice that its origin was made again: the gateway does, also when the
+// two could not hear of each other meanwhile, and nobody is given events of both.
+func TestRegions_diverged(t *testing.T) {
+	r := startRegions(t)
+	west, east := r.westGate, r.eastGate
+	old := west.publishAt("events.n", 1, 20)
+	east.wantFrom("events.n", old[0], 2, 20)
+	stays := east.follow(url.Values{"subject": {"events.n"}, "last_event_id": {old[19]}, "from": {"oldest"}})
+	defer stays.close()
+	metrics := east.ready.URL + "metrics"
+	awaitMetrics(t, metrics, []measured{{"ringcast_mirror_cut_off", "", 0}, {"ringcast_mirror_lag_events", "", 0}, {"ringcast_mirror_diverged", "", 0}})
+
+	step(t, "made again while the mirror is cut off", func(t *testing.T) {
+		r.setCut(true)
+		if err := r.west.jetStream(t).DeleteStream(t.Context(), "EVENTS"); err != nil {
+			t.Fatal(err)
+		}
+		awaitThat(t, "a new stream", func() bool { return west.publishOnce("events.other") == http.StatusOK }) // which the gateway makes
+		west.publishAt("events.n", 101, 150)
+		awaitMetrics(t, metrics, []measured{{"ringcast_mirror_cut_off", "", 1}})
+		r.setCut(false)
+		awaitMetrics(t, metrics, []measured{{"ringcast_mirror_diverged", "", 1}})
+		for call, want := range map[string]int{"readyz": http.StatusServiceUnavailable, "v1/status": http.StatusOK} {
+			if code, text := get(t, east.ready.URL+call); code != want || !strings.Contains(text, "one of the two has to be made again") {
+				t.Errorf("%s answers %d %s", call, code, text)
+			}
+		}
+	})
+
+	step(t, "the mirror is made again", func(t *testing.T) {
+		if err := r.east.jetStream(t).DeleteStream(t.Context(), "EVENTS"); err != nil {
+			t.Fatal(err)
+		}
+		stays.wantGap("reset")
+		ids := stays.want(101, 150, "")
+		comes := east.follow(url.Values{"subject": {"events.n"}, "last_event_id": {old[4]}, "from": {"oldest"}})
+		defer comes.close()
+		comes.wantGap("reset")
+		comes.want(101, 150, "")
+		west.wantFrom("events.n", ids[0], 102, 150)
+		awaitMetrics(t, metrics, []measured{{"ringcast_mirror_cut_off", "", 0}, {"ringcast_mirror_lag_events", "", 0}, {"ringcast_mirror_diverged", "", 0}})
+		if code, text := get(t, east.ready.URL+"readyz"); code != http.StatusOK {
+			t.Errorf("readyz answers %d %s", code, text)
+		}
+	})
+}

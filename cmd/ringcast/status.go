@@ -52,7 +52,7 @@ func (s *server) natsStatus() gateway.NATSStatus {
 		Connected: client.Connected,
 		URL:       config.RedactURLs(s.natsURL()),
 		Lag:       reader.Lag,
-		CaughtUp:  reader.CaughtUp,
+		CaughtUp:  reader.CaughtUp && !reader.Mirror.Diverged,
 		Error:     client.LastError,
 	}
 	if status.Error != "" {

@@ -41,7 +41,11 @@ func (s *Server) unready() []string {
 		}
 		reasons = append(reasons, reason)
 	case !nats.CaughtUp:
-		reasons = append(reasons, "the ring has not caught up with the stream")
+		reason := "the ring has not caught up with the stream"
+		if nats.Error != "" {
+			reason += ": " + nats.Error
+		}
+		reasons = append(reasons, reason)
 	}
 	if err := s.opts.Access.Ready(); err != nil {
 		// Not why: it may name internal addresses.

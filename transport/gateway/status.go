@@ -51,7 +51,8 @@ type NATSStatus struct {
 	// last look at the stream.
 	Lag uint64 `json:"lag"`
 	// CaughtUp reports that the ring has been level with the stream since the
-	// gateway started.
+	// gateway started. It is false while nothing can come of that: of a mirror that does
+	// not hold what its origin does.
 	CaughtUp bool `json:"caught_up"`
 	// Error is why there is no connection, or why the stream cannot be read.
 	Error string `json:"error,omitempty"`

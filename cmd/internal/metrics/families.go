@@ -100,6 +100,12 @@ var families = []family{
 		gauge, nil, one(func(r *reading) float64 { return truth(r.reader.CaughtUp) })},
 	{"ringcast_reader_restarts_total", "How often reading the stream was begun again.",
 		counter, nil, one(func(r *reading) float64 { return float64(r.reader.Restarts) })},
+	{"ringcast_mirror_cut_off", "1 while the stream is a mirror that has no contact with its origin, else 0.",
+		gauge, nil, one(func(r *reading) float64 { return truth(r.reader.Mirror.CutOff) })},
+	{"ringcast_mirror_lag_events", "Events that the stream, where it is a mirror, has yet to get from its origin, as far as is known: what is stored there while the mirror is cut off is not.",
+		gauge, nil, one(func(r *reading) float64 { return float64(r.reader.Mirror.Lag) })},
+	{"ringcast_mirror_diverged", "1 while the stream is a mirror with events that its origin does not have, since that was made again or put back, else 0. Nothing is read then.",
+		gauge, nil, one(func(r *reading) float64 { return truth(r.reader.Mirror.Diverged) })},
 	{"ringcast_invalid_types_total", "Events that were published with a type that is not allowed, and are delivered without one.",
 		counter, nil, one(func(r *reading) float64 { return float64(r.reader.InvalidTypes) })},
 
