@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"ringcast/broker"
@@ -177,5 +178,87 @@ func TestReader_diverged_long_ago(t *testing.T) {
 				t.Errorf("%d resets, want %d", sink.resetCount(), want)
 			}
 		})
+	}
+}
+
+// askable has questions about the origin answered, which come under another prefix, while
+// on is true; that the mirror reads the origin, always.
+type askable struct {
+	t  *testing.T
+	nc *nats.Conn
+	on []*nats.Subscription
+}
+
+const originAPI = "there.API"
+
+func (a *askable) relay(subject string) *nats.Subscription {
+	a.t.Helper()
+	sub, err := a.nc.Subscribe(originAPI+subject, func(m *nats.Msg) {
+		m.Subject = "$JS.API" + strings.TrimPrefix(m.Subject, originAPI)
+		if err := a.nc.PublishMsg(m); err != nil {
+			a.t.Error(err)
+		}
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return sub
+}
+
+func (a *askable) set(on bool) {
+	a.t.Helper()
+	for _, sub := range a.on {
+		if err := sub.Unsubscribe(); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	a.on = nil
+	if on {
+		a.on = []*nats.Subscription{a.relay(".STREAM.INFO.*"), a.relay(".STREAM.MSG.GET.*")}
+	}
+	if err := a.nc.Flush(); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// What comes of an origin that cannot be asked may be another one's: it waits.
+func TestReader_diverged_origin_not_asked(t *testing.T) {
+	t.Parallel()
+	m := startMirrored(t)
+	m.remove(streamName)
+	a := &askable{t: t, nc: m.js.Conn()}
+	a.relay(".CONSUMER.CREATE.>")
+	a.set(true)
+	makeStream(t, m.js, func(c *natsjs.StreamConfig) {
+		c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: originName, External: &natsjs.ExternalStream{APIPrefix: originAPI}}
+	})
+	m.publish("a", 10)
+	c, log := m.connect()
+	sink := newSink()
+	r, _ := run(t, c, sink, withLog(log))
+	awaitProblem := func(what string) {
+		t.Helper()
+		awaitThat(t, "the problem "+what, func() bool { return strings.Contains(r.Status().Problem, what) })
+	}
+	sink.awaitHead(t, 10)
+	awaitThat(t, "contact", func() bool { return !r.Status().Mirror.CutOff }) // and so the first comparison
+
+	a.set(false)
+	awaitProblem("cannot be asked")
+	m.publish("b", 10)
+	m.await(20)
+	a.set(true)
+	sink.awaitHead(t, 20)
+
+	a.set(false)
+	awaitProblem("cannot be asked")
+	m.remove(originName)
+	m.makeOrigin()
+	m.publish("c", 30)
+	m.await(30)
+	a.set(true)
+	wantDiverged(t, c, r)
+	if diff := cmp.Diff(append(numbered("a", 0, 10), numbered("b", 0, 10)...), sink.payloads()); diff != "" || sink.resetCount() > 0 {
+		t.Errorf("after %d resets the sink has not what the first origin had (-want +got):\n%s", sink.resetCount(), diff)
 	}
 }
