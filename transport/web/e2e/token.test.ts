@@ -194,6 +194,8 @@ test("a token that grants too little is said, and can be replaced", async () => 
 	await textOf(page, "#token-why", /is needed/);
 	await give(page, tokenCommand(`--secret-file=${secret}`, "--subscribe=events.notify.>"));
 	await textOf(page, "#silence", /does not show its state: the token does not grant admin/);
+	await textOf(page, "#tape-state", /^Not following anything yet$/);
+	await textOf(page, "#status-text", /^Idle$/);
 	expect(await page.isVisible("#token-form")).toBe(false);
 	await page.goto(`${ringcast.url}/ticker`);
 	await textOf(page, "#refused", /the token does not grant subscribe "events\.quotes\.>"/);

@@ -1,5 +1,6 @@
 import { byId, setText } from "../common/dom.ts";
 import { Frame, type View } from "../common/frame.ts";
+import { showPill } from "../common/pill.ts";
 import { openStorage } from "../common/storage.ts";
 import { TokenForm } from "../common/token-form.ts";
 import { Composer } from "./composer.ts";
@@ -113,9 +114,7 @@ function drawLast(): void {
 
 /** The header's state is read out: that an answer comes, not each piece of it. */
 function showStage(): void {
-	const [state, text] = STATES[talk.stage];
-	byId("status", HTMLElement).dataset["state"] = state;
-	setText(byId("status-text", HTMLElement), text);
+	showPill(...STATES[talk.stage]);
 	if (talk.stage !== "ready") {
 		setText(byId("said", HTMLElement), "");
 	}

@@ -1,7 +1,7 @@
 import { byId, setText } from "../common/dom.ts";
 import { formatCount, plural } from "../common/format.ts";
 import type { View } from "../common/frame.ts";
-import { showRefusal, showState } from "../common/pill.ts";
+import { showPill, showRefusal, showState } from "../common/pill.ts";
 import { exampleOf } from "./filter.ts";
 import type { Follower } from "./follower.ts";
 
@@ -22,12 +22,20 @@ export class TapeBar implements View {
 		this.connect.disabled = follower.filter === undefined;
 		setText(byId("tape-state", HTMLElement), this.say());
 		this.renderEmpty();
-		showState(follower.state);
-		if (follower.paused) {
-			byId("status", HTMLElement).dataset["state"] = "paused";
-			setText(byId("status-text", HTMLElement), "Paused");
-		}
+		this.renderState();
 		showRefusal(follower.refusal);
+	}
+
+	/** Before there is a filter nothing is cut off: it may be for want of a token. */
+	private renderState(): void {
+		const { filter, paused, state } = this.follower;
+		if (filter === undefined) {
+			showPill("idle", "Idle");
+		} else if (paused) {
+			showPill("paused", "Paused");
+		} else {
+			showState(state);
+		}
 	}
 
 	/** Says how to get events, where there are none. */
@@ -43,6 +51,9 @@ export class TapeBar implements View {
 		const { follower } = this;
 		if (follower.paused) {
 			return sayHeld(follower.held);
+		}
+		if (follower.filter === undefined) {
+			return "Not following anything yet";
 		}
 		const { received, tape } = follower;
 		const seen = `Showing ${formatCount(Math.min(received, tape.length))} of ${plural(received, "event")} received`;
