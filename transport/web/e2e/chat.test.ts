@@ -275,6 +275,26 @@ describe("what goes wrong is said", () => {
 	});
 });
 
+test("what came of an answer stays, where another question is asked instead of going on", async () => {
+	const page = await openPage();
+	await page.route("**/v1/ask/**", async (route) => {
+		if (route.request().method() === "POST") {
+			const body = wire([["add", "the first half"]]);
+			await route.fulfill({ contentType: "text/event-stream", body });
+		} else {
+			await route.fulfill({ status: 401, contentType: "application/problem+json", body: "{}" });
+		}
+	});
+	for (const question of ["one", "two"]) {
+		await page.fill("#question", question);
+		await page.keyboard.press("Enter");
+		await textOf(page, ".answer:last-child .failure", /wants a token/);
+	}
+	const texts = await page.locator(".markdown").allTextContents();
+	expect(texts).toEqual(["the first half", "the first half"]);
+	expect((await turns(page))[0]?.text).toBe("the first half");
+});
+
 /** An answer on the wire, in format json. */
 function wire(parts: readonly (readonly [type: string, data: string])[]): string {
 	const asked = ["ask", '{"id":"abcdefghijklmnopqrstuvwxyz","subject":"chat"}'] as const;

@@ -12,6 +12,22 @@ test("a link leads to the web, or to somebody's mailbox", () => {
 	expect(others.filter(isLink)).toEqual([]);
 });
 
+/** What a reader sees of it, but for the marks of quotes and lists. */
+function textOf(tokens: Tokens): string {
+	return tokens.map(({ content, children }) => (children ? textOf(children) : content)).join("");
+}
+
+test.each([
+	["quotes", `${"> ".repeat(1_000)}deep`],
+	["lists", Array.from({ length: 1_000 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n")],
+	["lists in a line", `${"- ".repeat(1_000)}deep`],
+	["lists in quotes", `${"> - ".repeat(500)}deep\n\nafter`],
+])("%s, however deep, lose no text", (_, text) => {
+	const tokens = parseWhole(text);
+	expect(textOf(tokens).replace(/[^a-z]/g, "")).toBe(text.replace(/[^a-z]/g, ""));
+	expect(Math.max(...tokens.map(({ level }) => level))).toBeLessThan(100);
+});
+
 describe("what is settled", () => {
 	test("all but the last block", () => {
 		const { settled, open, openAt } = parseOpen("a\n\nb\n\nc\n");

@@ -3,8 +3,26 @@ import MarkdownIt, { type Token } from "markdown-it";
 export type { Token };
 export type Tokens = readonly Token[];
 
+/**
+ * How deep quotes and lists, which count twice, go into each other. What is deeper is text: the
+ * parser has a limit of its own, 100, behind which it drops everything.
+ */
+const MOST_LEVELS = 80;
+
 /** No HTML: what looks like it is text. */
 const markdown = new MarkdownIt({ html: false, linkify: true });
+markdown.block.ruler.before("code", "deep", (state, startLine, endLine, silent) => {
+	if (state.level < MOST_LEVELS || silent) {
+		return false;
+	}
+	const map: [number, number] = [startLine, endLine];
+	state.push("paragraph_open", "p", 1).map = map;
+	const text = state.push("text", "", 0);
+	text.content = state.getLines(startLine, endLine, state.blkIndent, false).trimEnd();
+	state.push("paragraph_close", "p", -1);
+	state.line = endLine;
+	return true;
+});
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
 markdown.validateLink = isLink;
 

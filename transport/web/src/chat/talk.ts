@@ -44,7 +44,12 @@ export class Talk {
 		return this.conversation.last?.text ?? this.answer?.text ?? "";
 	}
 
+	/** What has come of an answer that was not gone on with stays. */
 	ask(question: string): void {
+		const { last } = this.conversation;
+		if (last !== undefined) {
+			last.text = this.text;
+		}
 		this.begin(this.conversation.ask(question));
 	}
 
@@ -54,7 +59,7 @@ export class Talk {
 		if (last?.failure !== undefined && last.text === undefined) {
 			void this.goOn();
 		} else {
-			this.answer?.close();
+			this.leave();
 			const turn = this.conversation.askAgain();
 			if (turn !== undefined) {
 				this.begin(turn);
@@ -68,6 +73,8 @@ export class Talk {
 		if (last === undefined || last.text !== undefined) {
 			return;
 		}
+		const { text } = this;
+		this.leave(); // a stop of it may have wanted a token
 		const answer = await resumeAnswer(QUESTIONS, this.options(last));
 		last.failure = undefined;
 		if (answer !== null) {
@@ -75,7 +82,7 @@ export class Talk {
 			this.conversation.save();
 			this.follow(last, answer);
 		} else {
-			last.text = "";
+			last.text = text;
 			last.failure = { reason: "forgotten", detail: "" };
 			this.conversation.save();
 			this.setStage("ready");
@@ -100,10 +107,14 @@ export class Talk {
 		if (this.current !== "ready") {
 			void this.answer?.stop().catch(() => {});
 		}
-		this.answer?.close();
-		this.answer = undefined;
+		this.leave();
 		this.conversation.clear();
 		this.setStage("ready");
+	}
+
+	private leave(): void {
+		this.answer?.close();
+		this.answer = undefined;
 	}
 
 	private begin(turn: Turn): void {
@@ -135,14 +146,22 @@ export class Talk {
 			onretry: () => this.setStage("returning"),
 			onevent: ({ type, json }) => {
 				if (type === "info") {
-					turn.references = addReferences(turn.references, readReferences(json));
-					turn.count = readCount(json) ?? turn.count;
-					this.conversation.save();
-					this.listener.onText();
+					this.takeInfo(turn, json);
 				}
 			},
 			ontext: () => this.listener.onText(),
 		};
+	}
+
+	/** Most say nothing that is kept: a worker may tell of its progress. */
+	private takeInfo(turn: Turn, info: unknown): void {
+		const [references, count] = [readReferences(info), readCount(info)];
+		if (references.length > 0 || count !== undefined) {
+			turn.references = addReferences(turn.references, references);
+			turn.count = count ?? turn.count;
+			this.conversation.save();
+			this.listener.onText();
+		}
 	}
 
 	private ended(turn: Turn, answer: Answer, text: string, error?: unknown): void {

@@ -31,7 +31,7 @@ export interface Answer extends AsyncIterable<AnswerEvent> {
 	readonly done: Promise<AnswerEnd>;
 	/**
 	 * Has the worker stop, as soon as the answer has an id, and goes on up to the worker's last word.
-	 * Resolves when the gateway has taken note.
+	 * Resolves when the gateway has taken note. Closed before it has an id it cannot be stopped.
 	 */
 	stop(): Promise<void>;
 	/** Leaves: the worker goes on, and `resumeAnswer` comes back to it. No event is handed over from here on. */
