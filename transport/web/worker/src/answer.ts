@@ -37,6 +37,11 @@ export class Answer {
 		return this.ended;
 	}
 
+	/** Why not all that was said is stored. */
+	get failure(): WorkerError | undefined {
+		return this.failed;
+	}
+
 	/** Takes what a handler says, once there is room. */
 	async say(chunk: Chunk): Promise<void> {
 		if (typeof chunk === "string") {

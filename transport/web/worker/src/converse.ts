@@ -33,13 +33,17 @@ export async function converse(
 		}
 		await answer.end("error", failureOf(signal.aborted ? signal.reason : error));
 	}
-	const reason: unknown = signal.reason;
-	if (
-		reason instanceof WorkerError &&
-		(reason.code === "unavailable" || reason.code === "too-large")
-	) {
-		onerror(reason, question);
+	const loss = [signal.reason, answer.failure].find(isLoss);
+	if (loss !== undefined) {
+		onerror(loss, question);
 	}
+}
+
+/** Whether it is NATS that has not taken something. */
+function isLoss(reason: unknown): boolean {
+	return (
+		reason instanceof WorkerError && (reason.code === "unavailable" || reason.code === "too-large")
+	);
 }
 
 /**

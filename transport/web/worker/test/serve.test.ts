@@ -436,6 +436,27 @@ test("gives up an answer while NATS is away for longer than its patience", async
 	await expect.poll(() => errors.at(-1)).toMatchObject({ code: "unavailable" });
 });
 
+test("stops while NATS is away, and says that a last word could not be stored", async () => {
+	const proxy = await TcpProxy.to(natsUrl.replace("nats:", "http:"));
+	onTestFinished(() => proxy.close());
+	const own = await connect({ servers: new URL(proxy.url).host, maxReconnectAttempts: -1 });
+	onTestFinished(() => own.close());
+	const told: unknown[] = [];
+	const worker = await work(
+		async function* (_, { signal }) {
+			yield "begun";
+			await once(signal, "abort");
+		},
+		{ graceMs: 0, patienceMs: 300, onerror: (error) => told.push(error) },
+		own,
+	);
+	const id = await begin(worker.subject);
+	await expect.poll(async () => (await ringcast.read(`events.answers.${id}`)).length).toBe(2);
+	proxy.cut();
+	await worker.stop();
+	expect(told).toMatchObject([{ code: "unavailable" }]);
+});
+
 test("an event that is too large fails the answer, and is told", async () => {
 	const { subject } = await work(function* () {
 		yield "begun";
