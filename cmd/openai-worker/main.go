@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(s.natsURL, s.natsOptions()...)
+	nc, err := nats.Connect(s.natsURL, s.natsOptions(log)...)
 	var unparsable *url.Error
 	if errors.As(err, &unparsable) {
 		err = errors.New("--nats-url is no URL") // whose error would show a password
@@ -84,6 +84,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
 	defer nc.Close()
+	if !nc.IsConnected() {
+		log.Warn("NATS cannot be reached at --nats-url: trying on")
+	}
 	s.worker.Check, s.worker.Logger = model.Check, log
 	s.worker.Ready = func() {
 		log.Info("answering questions", "subject", s.worker.Subject, "queue", s.worker.Queue, "model", s.model.Model)
@@ -124,6 +127,9 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*settin
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("%q is no flag", f.Arg(0))
 	}
+	if s.model.Model == "" {
+		return nil, errors.New("--model is missing: it names the model that is asked, as OPENAI_MODEL does")
+	}
 	return s, nil
 }
 
@@ -138,9 +144,19 @@ func readKey(file string, getenv func(string) string) (string, error) {
 	return strings.TrimSpace(string(data)), nil
 }
 
-// natsOptions are those of a worker that outlives its server.
-func (s *settings) natsOptions() []nats.Option {
-	options := []nats.Option{nats.Name("openai-worker"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1)}
+// natsOptions are those of a worker that outlives its server, and says when it is without one.
+func (s *settings) natsOptions(log *slog.Logger) []nats.Option {
+	options := []nats.Option{
+		nats.Name("openai-worker"),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // it is nil where the worker itself has closed it
+				log.Warn("lost the connection to NATS: reconnecting", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to NATS", "server", nc.ConnectedUrlRedacted()) }),
+	}
 	if s.natsCreds != "" {
 		options = append(options, nats.UserCredentials(s.natsCreds))
 	}

@@ -58,9 +58,29 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A worker without NATS says so, and answers when it is there again.
+func TestRun_NATSAway(t *testing.T) {
+	s := workertest.StartNATS(t)
+	address := s.ClientURL()
+	s.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out workertest.Log
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"--model", "m", "--nats-url", address}, func(string) string { return "" }, &out)
+	}()
+	workertest.Await(t, "the warning", func() bool { return strings.Contains(out.String(), "NATS cannot be reached") })
+	s.Start()
+	workertest.Await(t, "the worker", func() bool { return strings.Contains(out.String(), "answering questions") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRun_Fails(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                              "no model is named",
+		"":                              "--model is missing",
 		"--model m --endpoint x":        "not http://",
 		"--model m --api-key-file /no/": "read key",
 		"--model m more":                `"more" is no flag`,
