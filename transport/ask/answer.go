@@ -117,7 +117,7 @@ func (d *Desk) Find(ctx context.Context, id string) (Answer, error) {
 	}
 	subject := d.subject(id)
 	if _, _, held := d.opts.Log.LastOf(subject); !held {
-		newest, _, ok, err := d.opts.History.LastOf(ctx, subject)
+		newest, ok, err := d.lastOf(ctx, subject)
 		switch {
 		case err != nil:
 			return Answer{}, fmt.Errorf("find answer: %w", err)
@@ -129,6 +129,19 @@ func (d *Desk) Find(ctx context.Context, id string) (Answer, error) {
 		}
 	}
 	return d.findClaim(ctx, subject)
+}
+
+// lastOf returns the newest event of a subject. A mirror that has none may be about to get it.
+func (d *Desk) lastOf(ctx context.Context, subject string) (id broker.ID, ok bool, err error) {
+	id, _, ok, err = d.opts.History.LastOf(ctx, subject)
+	if err != nil || ok {
+		return id, ok, err
+	}
+	if err = d.catchUp(ctx); err != nil {
+		return broker.ID{}, false, err
+	}
+	id, _, ok, err = d.opts.History.LastOf(ctx, subject)
+	return id, ok, err
 }
 
 // claimPage bounds one read for claims, of which a subject has hardly ever two.
@@ -186,6 +199,9 @@ func (d *Desk) FindByEvent(ctx context.Context, lastEventID string) (Answer, err
 		return Answer{}, ErrUnknown
 	}
 	events, _, err := d.opts.Log.Get([]uint64{id.Seq}, broker.Limits{Events: 1, Bytes: 1})
+	if err == nil && id.Seq > d.opts.Log.Bounds().Head.Seq {
+		err = d.catchUp(ctx)
+	}
 	if err == nil && len(events) == 0 {
 		events, _, err = d.opts.History.Get(ctx, []uint64{id.Seq}, broker.Limits{Events: 1, Bytes: 1})
 	}

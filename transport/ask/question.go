@@ -94,6 +94,9 @@ func (d *Desk) claim(ctx context.Context, q Question) (Answer, error) {
 // prior returns the answer that has been claimed before a, and the sequence of its newest
 // event. It is ErrUnknown where there is none, or one that no worker has taken.
 func (d *Desk) prior(ctx context.Context, a Answer) (prior Answer, newest uint64, err error) {
+	if err := d.catchUp(ctx); err != nil {
+		return Answer{}, 0, err
+	}
 	last, err := d.newest(ctx, a.Subject)
 	if err != nil {
 		return Answer{}, 0, err
@@ -128,6 +131,20 @@ func (d *Desk) await(ctx context.Context, seq uint64) error {
 		return fmt.Errorf("await event %d: %w", seq, broker.ErrUnavailable)
 	}
 	return err
+}
+
+// catchUp returns once what is stored by now can be found where the stream is a mirror, too,
+// which is behind what was published through it.
+func (d *Desk) catchUp(ctx context.Context) error {
+	newest, err := d.opts.History.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	stream, err := d.opts.History.Bounds(ctx)
+	if err != nil || newest.Seq <= stream.Head.Seq {
+		return err // what is in the stream itself can be looked up there
+	}
+	return d.await(ctx, newest.Seq)
 }
 
 func pause(ctx context.Context, long time.Duration) error {
