@@ -26,7 +26,7 @@ export class Keeper {
 	}
 
 	async read(): Promise<string> {
-		return (await this.#try("read", (storage) => storage.getItem(this.#key))) ?? "";
+		return (await this.#try((storage) => storage.getItem(this.#key))) ?? "";
 	}
 
 	/** Takes over an id whose event every listener has had. */
@@ -42,15 +42,15 @@ export class Keeper {
 		if (this.#timer !== undefined) {
 			clearTimeout(this.#timer);
 			this.#timer = undefined;
-			void this.#try("kept", (storage) => storage.setItem(this.#key, this.#id));
+			void this.#try((storage) => storage.setItem(this.#key, this.#id));
 		}
 	}
 
-	async #try<T>(what: string, use: (storage: StreamStorage) => T): Promise<Awaited<T> | undefined> {
+	async #try<T>(use: (storage: StreamStorage) => T): Promise<Awaited<T> | undefined> {
 		try {
 			return this.#storage && (await use(this.#storage));
 		} catch (cause) {
-			this.#onerror(new StreamError("storage", `the last id cannot be ${what}`, undefined, cause));
+			this.#onerror(new StreamError("storage", "nothing is kept", undefined, cause));
 			return undefined;
 		}
 	}

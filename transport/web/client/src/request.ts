@@ -9,7 +9,8 @@ export async function makeRequest(
 	const headers = new Headers(await resolve(options.headers, context));
 	const given = await resolve(options.body, context);
 	const method = options.method ?? (given == null ? "GET" : "POST");
-	const parameters = ringcastParameters(options);
+	const { subjects, from } = options;
+	const parameters = subjects === undefined ? undefined : { subject: [subjects].flat(), from };
 	const asJson = !/^(GET|HEAD)$/i.test(method) && isJson(given ?? parameters);
 
 	let body = given as BodyInit | null | undefined;
@@ -21,8 +22,10 @@ export async function makeRequest(
 	}
 	setDefault(headers, "Accept", "text/event-stream, application/json;q=0.9");
 	if (context.lastEventId !== "") {
-		// As EventSource sends it: a header's characters are bytes, those of UTF-8.
-		const bytes = new TextEncoder().encode(context.lastEventId);
+		// As EventSource sends it: a header's characters are bytes, those of UTF-8. What a storage
+		// holds may be anything: as much of it as a header can be is told to be unknown.
+		const [id] = /^[^\0\r\n]*/.exec(context.lastEventId) as string[];
+		const bytes = new TextEncoder().encode(id);
 		headers.set("Last-Event-ID", String.fromCharCode(...bytes));
 	}
 
@@ -50,10 +53,6 @@ function resolve<T>(
 interface Parameters {
 	subject: string[];
 	from: string | undefined;
-}
-
-function ringcastParameters({ subjects, from }: EventStreamOptions): Parameters | undefined {
-	return subjects === undefined ? undefined : { subject: [subjects].flat(), from };
 }
 
 /** Appends the parameters; the URL may be relative, which URL cannot parse without a base. */

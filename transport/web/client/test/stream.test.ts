@@ -479,13 +479,32 @@ test("ids are written once a second and at the end, never ahead of the loop; boo
 test("a storage that fails is reported, and the stream goes on", async () => {
 	const server = await TestServer.start((response) => stream(response, "data: a\nid: 1\n\n"));
 	const onerror = vi.fn();
-	const full = () => Promise.reject(new Error("full"));
-	const opened = open(server, { storage: { getItem: full, setItem: full }, onerror });
+	const storage = {
+		getItem: () => Promise.reject(new Error("read")),
+		setItem: () => Promise.reject(new Error("kept")),
+	};
+	const opened = open(server, { storage, onerror });
 	await take(opened, 1);
 	opened.close();
 	await expect
-		.poll(() => onerror.mock.calls.map(([e]) => e.message))
-		.toEqual(["the last id cannot be read", "the last id cannot be kept"]);
+		.poll(() => onerror.mock.calls.map(([e]) => [e.code, e.cause.message]))
+		.toEqual([
+			["storage", "read"],
+			["storage", "kept"],
+		]);
+});
+
+test.each([
+	['{\n\t"v": 1\n}', "{"],
+	["7-x\0", "7-x"],
+	["\n", undefined],
+	[7, "7"],
+	["é", "\u00c3\u00a9"],
+])("what a storage holds is no id: %j", async (kept, sent) => {
+	const server = await TestServer.start((response) => response.writeHead(204).end());
+	const storage = { getItem: () => kept as string, setItem: () => {} };
+	expect(await open(server, { storage }).done).toEqual({ reason: "finished" });
+	expect(server.requests[0]?.headers["last-event-id"] || undefined).toBe(sent);
 });
 
 test("retry: is the base of the backoff from then on", async () => {
