@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"ringcast/broker"
 )
@@ -35,6 +36,7 @@ type Answer struct {
 	Repeated bool
 
 	claim  uint64 // the first event
+	start  broker.ID
 	owner  string // ownerOf who has asked
 	digest string // of the body
 	// attempt tells the claims of one question from each other.
@@ -71,12 +73,7 @@ func (d *Desk) newAnswer(q Question) Answer {
 }
 
 // Start is the position before the answer's first event.
-func (a *Answer) Start() broker.ID {
-	if a.claim <= 1 {
-		return broker.ID{}
-	}
-	return broker.ID{Seq: a.claim - 1, Stamp: broker.NoStamp}
-}
+func (a *Answer) Start() broker.ID { return a.start }
 
 // Of reports whether the answer is to who has this sub, empty without a token.
 func (a *Answer) Of(identity string) bool { return a.owner == ownerOf(a.ID, identity) }
@@ -128,7 +125,39 @@ func (d *Desk) Find(ctx context.Context, id string) (Answer, error) {
 			return Answer{}, fmt.Errorf("find answer: %w", err)
 		}
 	}
-	return d.findClaim(ctx, subject)
+	a, err := d.findClaim(ctx, subject)
+	if err != nil {
+		return Answer{}, err
+	}
+	a.start = d.startOf(ctx, a)
+	return a, nil
+}
+
+// startTimeout bounds the wait for an answer's first event to come back through the log.
+const startTimeout = 500 * time.Millisecond
+
+// startOf returns the position before an answer's first event: where the log has it, with
+// the stamp of the event there, which a stream that is made again does not have. Without
+// it, what such a stream has of the answer would be taken for the whole of it.
+func (d *Desk) startOf(ctx context.Context, a Answer) broker.ID {
+	if a.claim <= 1 {
+		return broker.ID{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_ = d.opts.Hub.Await(ctx, a.claim) // where it is late, or who asks has left, it does without
+	bare := broker.ID{Seq: a.claim - 1, Stamp: broker.NoStamp}
+	events, _, err := d.opts.Log.Get([]uint64{a.claim}, broker.Limits{Events: 1, Bytes: 1})
+	if err != nil || len(events) == 0 {
+		return bare
+	}
+	if held, ok := d.parse(&events[0]); !ok || held.attempt != a.attempt { // the log is another stream's
+		return bare
+	}
+	if id, ok, err := d.opts.Log.At(bare.Seq); err == nil && ok {
+		return id
+	}
+	return bare
 }
 
 // lastOf returns the newest event of a subject. A mirror that has none may be about to get it.

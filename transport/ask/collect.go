@@ -39,12 +39,17 @@ func (d *Desk) Collect(ctx context.Context, a Answer, interrupted <-chan struct{
 	defer d.Leave(f)
 	w := &Whole{Status: http.StatusOK}
 	var failed error
+	begun := false
 	err = d.read(ctx, broker.Request{Filter: f, From: broker.FromID(a.Start())}, interrupted, func(batch broker.Batch) bool {
 		if batch.Gap != nil {
 			failed = ErrExpired
 			return false
 		}
 		for _, e := range batch.Events {
+			if begun = begun || e.Type == TypeAsk && e.ID.Seq == a.claim; !begun {
+				failed = ErrExpired // the stream was made again since, and has only the rest
+				return false
+			}
 			if w.add(e) {
 				return false
 			}

@@ -52,6 +52,7 @@ func (d *Desk) Ask(ctx context.Context, q Question) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	a.start = d.startOf(ctx, a)
 	return a, nil
 }
 

@@ -165,6 +165,22 @@ func (r *rig) makeStreamAgain() {
 	}
 }
 
+// Who waits for a whole answer does not get its end alone, as where the stream was made again
+// just after the question was asked.
+func TestAsk_OnlyTheRest(t *testing.T) {
+	r := newRig(t, asking(publishing(func(p broker.Publication, store func() (uint64, error)) (uint64, error) {
+		seq, err := store()
+		if p.Type == ask.TypeAsk {
+			seq += 2
+		}
+		return seq, err
+	})))
+	r.worker("chat", echo)
+	if code, _, _ := r.askWhole("chat", `{"say":"one two three"}`); code != http.StatusNotFound {
+		t.Error(code)
+	}
+}
+
 // While the stream is away nothing is known of workers, and that is not said four times a
 // second.
 func TestAsk_StreamAway(t *testing.T) {
