@@ -55,6 +55,9 @@ type watched struct {
 	busy bool
 }
 
+// wasHeard reports whether there was such an answer.
+func (w *watched) wasHeard() bool { return w.last > 0 || w.accepted > 0 }
+
 // Enter notes that a stream with the filter is open on this gateway. Leave is to be
 // called with the same when it has ended.
 func (d *Desk) Enter(f broker.Filter) {
@@ -341,7 +344,7 @@ func resolve(ctx context.Context, d *Desk, subject string, _ watched) error {
 	switch {
 	case ok && !isEnd:
 		w.state, w.last, w.heard, w.begun = open, last.Seq, time.Now(), true
-	case !ok && (w.last > 0 || w.accepted > 0):
+	case !ok && w.wasHeard():
 		w.state, w.heard = open, time.Now()
 	default:
 		w.state = ended

@@ -15,6 +15,7 @@ import (
 
 	"ringcast/broker"
 	"ringcast/transport/ask"
+	"ringcast/transport/jetstream"
 	"ringcast/transport/worker"
 )
 
@@ -163,6 +164,59 @@ func (r *rig) makeStreamAgain() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// Of an answer that is gone with its stream nobody is kept waiting who comes back to it: an
+// EventSource is told, then that there is nothing more. Nor is what a stream that was made
+// again has of an answer taken for the whole.
+func TestAsk_Gone(t *testing.T) {
+	r := newRig(t, asking())
+	r.worker("chat", echo)
+	r.publishMany("events.x", 10)
+	s := r.ask("chat", `{"say":"x"}`)
+	events := s.untilEnd()
+	location := s.res.Header.Get("Location")
+	url := func(lastEventID string) *http.Request {
+		return r.request(http.MethodGet, location, "", append(browser, "Last-Event-ID", lastEventID)...)
+	}
+	if got := r.open(url("")).untilEnd(); !slices.Equal(got, events) {
+		t.Errorf("%s: %q", location, got)
+	}
+	r.makeStreamAgain()
+	r.await("it to be noticed", func() bool { return r.reader.Status().Resets == 1 })
+	for _, more := range []int{0, 100} { // what the stream has now is shorter, and longer
+		r.publishMany("events.x", more)
+		back := r.open(url(""))
+		gap := back.next()
+		if rest := back.untilEnd(); gap.Type != "ringcast.gap" || !strings.Contains(string(gap.Data), `"reason":"reset"`) || len(rest) > 0 {
+			t.Errorf("%d events: %+v, then %q", more, gap, rest)
+		}
+		if again := r.open(url(gap.LastEventID)); again.res.StatusCode != http.StatusNoContent {
+			t.Errorf("%d events: %s", more, again.res.Status)
+		}
+	}
+	id := s.res.Header.Get("Ringcast-Ask-Id")
+	r.publish("events.answers."+id, "the rest", jetstream.TypeHeader, ask.TypeFinish, jetstream.EndHeader, "true")
+	if res, text := r.do(http.MethodGet, "/v1/ask/"+id, "", "Accept", jsonBody); res.StatusCode != http.StatusNotFound {
+		t.Errorf("%s %s", res.Status, text)
+	}
+}
+
+// An answer of which there is nothing yet is waited for.
+func TestAsk_StillToCome(t *testing.T) {
+	r := newRig(t, asking())
+	const id = "aaaaaaaaaaaaaaaaaaaaaaaaaa"
+	head := r.publish("events.x", "")
+	query := "subject=events.answers." + id + "&from=" + head.String()
+	for _, s := range []*subscriber{r.subscribe(query), r.subscribe("subject=events.answers." + id)} {
+		s.primed()
+		defer func() {
+			if got := s.untilEnd(); !slices.Equal(got, []string{"finish "}) {
+				t.Errorf("%q", got)
+			}
+		}()
+	}
+	r.publish("events.answers."+id, "", jetstream.TypeHeader, ask.TypeFinish, jetstream.EndHeader, "true")
 }
 
 // Who waits for a whole answer does not get its end alone, as where the stream was made again

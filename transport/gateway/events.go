@@ -38,8 +38,9 @@ func (s *Server) serveEvents(c echo.Context, req streamRequest) error {
 	if err != nil {
 		return err
 	}
+	batch.Finished = batch.Finished || s.opts.Ask.Gone(c.Request().Context(), req.Request, batch)
 	s.noteResume(req, batch)
-	if batch.Finished && len(batch.Events) == 0 {
+	if batch.Finished && len(batch.Events) == 0 && batch.Gap == nil {
 		// 204 is what stops an EventSource from coming back.
 		return c.NoContent(http.StatusNoContent)
 	}
