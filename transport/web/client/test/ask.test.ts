@@ -353,7 +353,10 @@ describe("stop and close", () => {
 		expect(server.requests).toHaveLength(2);
 	});
 
-	test("stop, and leave: the worker is told all the same", async () => {
+	test.each([
+		["stop, and leave", true],
+		["leave, and stop", false],
+	])("%s: the worker is told all the same", async (_, stopsFirst) => {
 		const { server, url } = await answers((response, request) => {
 			if (request.method === "DELETE") {
 				response.writeHead(202).end();
@@ -363,9 +366,9 @@ describe("stop and close", () => {
 		});
 		const answer = open(url);
 		await expect.poll(() => answer.text).toBe("Hel");
-		const stopping = answer.stop();
+		const stopping = stopsFirst && answer.stop();
 		answer.close();
-		await stopping;
+		await (stopping || answer.stop());
 		expect(server.requests.map(({ method }) => method)).toEqual(["POST", "DELETE"]);
 	});
 

@@ -272,12 +272,9 @@ class Following implements Answer {
 	}
 
 	async #stop(): Promise<void> {
-		if (this.#life.signal.aborted) {
-			return;
-		}
 		await this.#named;
-		if (this.id === undefined) {
-			return; // there will be no answer
+		if (this.id === undefined || this.#isOver) {
+			return; // there is no answer, or no more of it
 		}
 		const { fetch = globalThis.fetch, ...options } = this.#options;
 		const { headers, credentials, onunauthorized, retry = {}, connectTimeoutMs = 30_000 } = options;
