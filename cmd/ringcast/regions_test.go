@@ -347,6 +347,9 @@ func TestRegions(t *testing.T) {
 		if answer := east.publishOnce("events.n"); answer != http.StatusServiceUnavailable {
 			t.Errorf("publishing where the stream cannot be reached is answered %d, want 503", answer)
 		}
+		if answer, text := east.ask("chat"); answer != http.StatusServiceUnavailable {
+			t.Errorf("asking there is answered %d %s, want 503", answer, text)
+		}
 		waiting := east.waiting()
 		stays := east.follow(url.Values{"subject": {"events.n"}, "last_event_id": {ids[599]}})
 		comes := east.follow(url.Values{"subject": {"events.n"}, "last_event_id": {ids[619]}})
@@ -439,6 +442,9 @@ func TestRegions_diverged(t *testing.T) {
 			if code, text := get(t, east.ready.URL+call); code != want || !strings.Contains(text, "one of the two has to be made again") {
 				t.Errorf("%s answers %d %s", call, code, text)
 			}
+		}
+		if code, text := east.ask("chat"); code != http.StatusServiceUnavailable || !strings.Contains(text, "one of the two has to be made again") {
+			t.Errorf("asking is answered %d %s", code, text)
 		}
 	})
 

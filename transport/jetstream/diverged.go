@@ -55,7 +55,7 @@ func (r *Reader) compareOrigin(ctx context.Context, info *jetstream.StreamInfo, 
 	if !ok {
 		return broker.ID{}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
 	state, err := r.reachedOrigin(ctx, o, headOf(info.State))
 	if err != nil {
@@ -106,8 +106,15 @@ func (r *Reader) reachedOrigin(ctx context.Context, o origin, mirror broker.ID) 
 	}
 }
 
-// sampleGrowth is by how much samples lie farther back, each than the one before.
-const sampleGrowth = 4
+const (
+	// compareTimeout bounds one comparison, of which the first takes as many questions as
+	// there are samples, one after the other: each may take a tenth of a second and more.
+	compareTimeout = 15 * time.Second
+	// sampleGrowth is by how much samples lie farther back, each than the one before. With
+	// 2 a stretch of the mirror that its origin does not have is found that is as long as
+	// what has come after it.
+	sampleGrowth = 2
+)
 
 // samples returns events of the mirror to look for at the origin: its newest, and the one
 // that was found there the last time. Where there is none yet the mirror may have gone on
@@ -149,6 +156,8 @@ const (
 
 // originHas looks at the origin, whose state is given, for an event of the mirror.
 func (c *Client) originHas(ctx context.Context, o origin, state jetstream.StreamState, id broker.ID) (sameness, error) {
+	ctx, cancel := context.WithTimeout(ctx, originTimeout)
+	defer cancel()
 	there := headOf(state)
 	if id.Seq == 0 || id.Stamp == broker.NoStamp || id.Seq > there.Seq {
 		return notTold, nil

@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,9 +58,11 @@ func (m *mirrored) remove(stream string) {
 func (m *mirrored) publish(prefix string, n int) {
 	m.t.Helper()
 	for i := range n {
-		if _, err := m.js.Publish(testContext(m.t), "events.a", fmt.Appendf(nil, "%s%d", prefix, i)); err != nil {
-			m.t.Fatal(err)
-		}
+		msg, id := &nats.Msg{Subject: "events.a", Data: fmt.Appendf(nil, "%s%d", prefix, i)}, natsjs.WithMsgID(fmt.Sprint("test-", published.Add(1)))
+		awaitThat(m.t, "an acknowledgement", func() bool { // the server may just be back
+			_, err := m.js.PublishMsg(testContext(m.t), msg, id)
+			return err == nil
+		})
 	}
 }
 
@@ -100,6 +103,9 @@ func wantDiverged(t *testing.T, c *jetstream.Client, r *jetstream.Reader) {
 	h := jetstream.NewHistory(c, jetstream.HistoryOptions{Stream: streamName})
 	if _, _, err := h.At(testContext(t), 1); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("the history of a mirror that has diverged answers, with %v", err)
+	}
+	if _, err := c.PublishAfter(testContext(t), broker.Publication{Subject: "events.after"}, 0); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("an event that will not be seen here is stored, or not for %v", err)
 	}
 }
 
@@ -178,6 +184,52 @@ func TestReader_diverged_long_ago(t *testing.T) {
 				t.Errorf("%d resets, want %d", sink.resetCount(), want)
 			}
 		})
+	}
+}
+
+// An older copy of the origin that is put back has some events in common with the mirror.
+func TestReader_diverged_older_copy(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	m := &mirrored{t, s.ClientURL(), direct(t, s.ClientURL())}
+	m.makeOrigin()
+	m.makeMirror()
+	origin := filepath.Join(s.dir, "jetstream", "$G", "streams", originName)
+	m.publish("a", 10)
+	m.await(10)
+	s.stop()
+	older := copyOf(t, origin)
+	s.start()
+	m.publish("b", 10)
+	m.await(20)
+	c, log := m.connect()
+	sink := newSink()
+	r, _ := run(t, c, sink, withLog(log))
+	sink.awaitHead(t, 20)
+	s.stop()
+	restore(t, origin, older)
+	s.start()
+	m.publish("c", 18)
+	m.await(28)
+	wantDiverged(t, c, r)
+	if got := sink.payloads(); slices.Contains(got, "c10") {
+		t.Errorf("the sink has %q", got)
+	}
+	late, _ := m.connect()
+	empty := newSink()
+	r, _ = run(t, late, empty)
+	wantDiverged(t, late, r)
+	if got := empty.payloads(); len(got) > 0 {
+		t.Errorf("a sink that came later has %q", got)
+	}
+
+	m.remove(streamName)
+	m.makeMirror()
+	for _, sink := range []*memSink{sink, empty} {
+		sink.awaitHead(t, 28)
+		if got, want := sink.payloads(), append(numbered("a", 0, 10), numbered("c", 0, 18)...); !slices.Equal(got, want) {
+			t.Errorf("the sink has %q, want %q", got, want)
+		}
 	}
 }
 

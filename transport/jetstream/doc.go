@@ -44,8 +44,8 @@
 //   - That a divergence is seen in time: of a mirror that goes on with a new origin's events
 //     within two seconds of that, and without having been cut off, these may be given to
 //     who is there. (The server takes ten.) Nor that one is found by a reader that starts
-//     with an empty sink long after it, where an older copy was put back: it compares some
-//     twenty events.
+//     with an empty sink when more has come after it than an older copy, which was put
+//     back, had lost: it compares some twenty events.
 //
 // Concurrency: [Client] and [History] may be used from any number of goroutines.
 // [Reader].Run is for one goroutine at a time and is the only one that calls the
