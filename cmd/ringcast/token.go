@@ -32,7 +32,7 @@ var grantFlags = map[string]string{
 	"subscribe": "a pattern of subjects that the token may subscribe to; repeat it for more",
 	"publish":   "a pattern of subjects that the token may publish to; repeat it for more",
 	"ask":       "a pattern of subjects that the token may ask questions on; repeat it for more",
-	"admin":     "an operator's call that the token may make (status), or >; repeat it for more",
+	"admin":     "an operator's call that the token may make (status, subscriptions, metrics), or >; repeat it for more",
 }
 
 func newToken() *cobra.Command {

@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"ringcast/broker"
 )
@@ -11,7 +12,7 @@ import (
 type Action string
 
 // The actions. Ask is granted on the subjects of questions, which are no subjects of
-// events; that of an operator on names of calls: status, subscriptions, metrics.
+// events; that of an operator on names of calls.
 const (
 	Subscribe Action = "subscribe"
 	Publish   Action = "publish"
@@ -20,6 +21,17 @@ const (
 )
 
 var actions = []Action{Subscribe, Publish, Ask, Admin}
+
+// AdminCalls are what Admin is granted for.
+var AdminCalls = []string{"status", "subscriptions", "metrics"}
+
+// checkAdmin refuses a pattern that grants none of them: it would be a misspelt one.
+func checkAdmin(pattern string) error {
+	if slices.ContainsFunc(AdminCalls, func(call string) bool { return broker.Overlap(pattern, call) }) {
+		return nil
+	}
+	return fmt.Errorf("%q is no operator's call: there are %s", pattern, strings.Join(AdminCalls, ", "))
+}
 
 // maxGrants bounds the patterns that one token can grant for one action, as those
 // of a filter are.

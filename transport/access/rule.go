@@ -48,6 +48,11 @@ func ParseRule(text string) (Rule, error) {
 	if _, err := broker.NewFilter([]string{sample}, nil); err != nil {
 		return Rule{}, fmt.Errorf("rule %q: %w", text, err)
 	}
+	if r.action == Admin && !r.Personal() {
+		if err := checkAdmin(r.pattern); err != nil {
+			return Rule{}, fmt.Errorf("rule %q: %w", text, err)
+		}
+	}
 	return r, nil
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseRule(t *testing.T) {
-	for _, text := range []string{"subscribe events.notify.{sub}.>", "publish events.chat", "subscribe >", "subscribe events.{https://example.com/team}.user-{sub}"} {
+	for _, text := range []string{"subscribe events.notify.{sub}.>", "publish events.chat", "subscribe >", "admin metrics", "admin >", "admin {role}", "subscribe events.{https://example.com/team}.user-{sub}"} {
 		if r, err := access.ParseRule(text); err != nil || r.String() != text {
 			t.Errorf("%q: %v, %v", text, r, err)
 		}
@@ -24,6 +24,7 @@ func TestParseRule(t *testing.T) {
 		"subscribe events.{a b}":    "brace",
 		"subscribe events.>.{sub}":  "before its end",
 		"subscribe events.a events": "white space",
+		"admin metric":              "there are status, subscriptions, metrics",
 	} {
 		if r, err := access.ParseRule(text); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, %v; want an error that says %q", text, r, err, says)
