@@ -89,21 +89,21 @@ func (l *laggard) lag() {
 }
 
 // work answers questions of that subject until the test ends.
-func (l *laggard) work(subject string, handle worker.Handler) {
-	l.t.Helper()
+func work(t *testing.T, nc *nats.Conn, subject string, handle worker.Handler) {
+	t.Helper()
 	listening := make(chan struct{})
-	w, err := worker.New(l.nc, worker.Options{Subject: subject, Ready: func() { close(listening) }})
+	w, err := worker.New(nc, worker.Options{Subject: subject, Ready: func() { close(listening) }})
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := w.Run(ctx, handle); err != nil {
-			l.t.Error(err)
+			t.Error(err)
 		}
 	})
-	l.t.Cleanup(func() { cancel(); running.Wait() })
+	t.Cleanup(func() { cancel(); running.Wait() })
 	<-listening
 }
 
@@ -124,6 +124,21 @@ func (b *brokerProcess) askAsync(subject string, header ...string) (id string) {
 	return accepted.ID
 }
 
+// whole are headers that ask for an answer as one JSON object.
+var whole = []string{"Accept", "application/json"}
+
+func fortyTwo(_ context.Context, _ *worker.Question, a *worker.Answer) error {
+	return a.Add("forty-two")
+}
+
+// wantWhole wants the answer of fortyTwo.
+func wantWhole(t *testing.T, status int, text string) {
+	t.Helper()
+	if status != http.StatusOK || !strings.Contains(text, `"text":"forty-two"`) {
+		t.Errorf("the whole answer is %d %s", status, text)
+	}
+}
+
 // Questions are asked through a mirror that has not got yet what was published for them.
 func TestRegions_ask(t *testing.T) {
 	l := startLaggard(t)
@@ -133,16 +148,9 @@ func TestRegions_ask(t *testing.T) {
 		gates = append(gates, &brokerProcess{t: t, ready: ready})
 	}
 	here, there := gates[0], gates[1]
-	l.work("chat", func(_ context.Context, _ *worker.Question, a *worker.Answer) error { return a.Add("forty-two") })
-	l.work("slow", func(ctx context.Context, _ *worker.Question, _ *worker.Answer) error { <-ctx.Done(); return ctx.Err() })
+	work(t, l.nc, "chat", fortyTwo)
+	work(t, l.nc, "slow", func(ctx context.Context, _ *worker.Question, _ *worker.Answer) error { <-ctx.Done(); return ctx.Err() })
 
-	whole := []string{"Accept", "application/json"}
-	wantWhole := func(t *testing.T, status int, text string) {
-		t.Helper()
-		if status != http.StatusOK || !strings.Contains(text, `"text":"forty-two"`) {
-			t.Errorf("the whole answer is %d %s", status, text)
-		}
-	}
 	t.Run("a stream", func(t *testing.T) {
 		l.lag()
 		status, text := here.ask("chat", "Accept", "text/event-stream")

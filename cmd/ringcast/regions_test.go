@@ -341,6 +341,18 @@ func TestRegions(t *testing.T) {
 		ids = west.wantFrom("events.n", "0-0", 1, n)
 	})
 
+	step(t, "a worker is in either region", func(t *testing.T) {
+		for region, js := range map[string]jetstream.JetStream{"west": r.west.jetStream(t), "east": r.east.jetStream(t)} {
+			work(t, js.Conn(), "chat."+region, fortyTwo)
+			for _, gate := range []*brokerProcess{west, east} {
+				// A gateway of the other region hears of the worker in a moment.
+				awaitThat(t, "a worker in the "+region, func() bool { status, _ := gate.ask("chat."+region, whole...); return status == http.StatusOK })
+				status, text := gate.ask("chat."+region, whole...)
+				wantWhole(t, status, text)
+			}
+		}
+	})
+
 	step(t, "cut off", func(t *testing.T) {
 		r.setCut(true)
 		ids = append(ids, west.publishAt("events.n", 601, 650)...)
