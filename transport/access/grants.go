@@ -22,15 +22,15 @@ const (
 
 var actions = []Action{Subscribe, Publish, Ask, Admin}
 
-// AdminCalls are what Admin is granted for.
-var AdminCalls = []string{"status", "subscriptions", "metrics"}
+// adminCalls are what Admin is granted for.
+var adminCalls = []string{"status", "subscriptions", "metrics"}
 
 // checkAdmin refuses a pattern that grants none of them: it would be a misspelt one.
 func checkAdmin(pattern string) error {
-	if slices.ContainsFunc(AdminCalls, func(call string) bool { return broker.Overlap(pattern, call) }) {
+	if slices.ContainsFunc(adminCalls, func(call string) bool { return broker.Overlap(pattern, call) }) {
 		return nil
 	}
-	return fmt.Errorf("%q is no operator's call: there are %s", pattern, strings.Join(AdminCalls, ", "))
+	return fmt.Errorf("%q is no operator's call: there are %s", pattern, strings.Join(adminCalls, ", "))
 }
 
 // maxGrants bounds the patterns that one token can grant for one action, as those
