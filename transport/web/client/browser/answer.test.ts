@@ -139,6 +139,17 @@ describe("whose gateway the page plays", () => {
 		expect(await page.evaluate(() => window.methods)).toEqual(["POST"]);
 	});
 
+	test("a question that is no JSON throws, and leaves the answer before it", async () => {
+		await page.evaluate(() => window.enter({ mode: "visible" }));
+		await is("status", "idle");
+		await page.evaluate(() => window.ask("q"));
+		await page.evaluate(() => window.say("add", "Hel"));
+		await is("text", "Hel");
+		await expect(page.evaluate(() => window.ask(1n))).rejects.toThrow(/BigInt/);
+		await is("status", "idle");
+		await is("text", "");
+	});
+
 	test("after a gap the infos come again with the text, not twice", async () => {
 		await page.evaluate(() => window.enter({ mode: "visible" }));
 		await is("status", "idle");

@@ -6,7 +6,7 @@ declare global {
 	interface Window {
 		/** Renders the component, which asks when it is mounted if there is a question. */
 		enter(props: Shown): void;
-		ask(question: string): void;
+		ask(question: unknown): void;
 		/** Has the worker say an event, which whoever follows the answer gets. */
 		say(type: string, data: string): void;
 		/** Tells whoever follows the answer of a gap. */

@@ -98,8 +98,8 @@ class Store {
 	readonly ask = (body: unknown): void => {
 		this.leave();
 		this.#question = { body };
-		this.#next = IDLE;
 		this.#infos = [];
+		this.#change(IDLE); // also where the body is no JSON, which throws
 		this.#follow(ask(this.url, body, this.#askOptions()));
 	};
 
