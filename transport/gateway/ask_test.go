@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -545,15 +546,7 @@ func TestAsk_Access(t *testing.T) {
 	r, _ := accessRig(t, "", asking())
 	identities := make(chan string, 10)
 	r.worker("chat", func(q question) { identities <- q.Header.Get(worker.HeaderIdentity); echo(q) })
-	bearer := func(sub string, grants map[string][]string) []string {
-		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-			"sub": sub, "exp": inAMinute().Unix(), "ringcast": grants,
-		}).SignedString([]byte(tokenSecret))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []string{"Authorization", "Bearer " + signed}
-	}
+	bearer := func(sub string, grants map[string][]string) []string { return bearer(t, sub, inAMinute(), grants) }
 	may := map[string][]string{"ask": {"chat"}}
 	ann, bob := bearer("änn|1\r\n", may), bearer("bob", may)
 	if s := r.ask("chat", `{}`); s.res.StatusCode != http.StatusUnauthorized {
@@ -601,6 +594,125 @@ func TestAsk_Access(t *testing.T) {
 	if len(got) != 4 || !strings.HasPrefix(got[1], `add {"id":`) {
 		t.Errorf("not in the format that was asked for: %q", got)
 	}
+}
+
+// bearer is the header of an identity with these grants.
+func bearer(t *testing.T, sub string, expires time.Time, grants map[string][]string) []string {
+	t.Helper()
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": sub, "exp": expires.Unix(), "ringcast": grants,
+	}).SignedString([]byte(tokenSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"Authorization", "Bearer " + signed}
+}
+
+// A token that expires in mid-answer ends the streams that were opened with it, and the
+// client goes on with a new one; who waits for the JSON has it.
+func TestAsk_TokenExpires(t *testing.T) {
+	r, _ := accessRig(t, "", asking())
+	goOn := make(chan struct{})
+	r.worker("chat", func(q question) {
+		q.reply("")
+		q.send(ask.TypeAdd, "so ")
+		<-goOn
+		q.send(ask.TypeAdd, "on")
+		q.send(ask.TypeFinish, "")
+	})
+	may := map[string][]string{"ask": {"chat"}}
+	old := bearer(t, "ann", time.Now().Add(3*time.Second), may)
+	s := r.ask("chat", `{}`, old...)
+	path := "/v1/ask/" + s.res.Header.Get("Ringcast-Ask-Id")
+	ticket := r.open(r.request(http.MethodGet, s.res.Header.Get("Location"), "", browser...))
+	whole := make(chan string)
+	go func() {
+		_, text := r.do(http.MethodGet, path, "", append(old, "Accept", jsonBody)...)
+		whole <- text
+	}()
+	last := ""
+	for _, s := range []*subscriber{s, ticket} {
+		s.next()
+		last = s.next().LastEventID
+		if m, err := s.dec.Next(); err == nil {
+			t.Errorf("still open: %+v", m)
+		}
+	}
+	ann, bob := bearer(t, "ann", inAMinute(), may), bearer(t, "bob", inAMinute(), may)
+	back := func(method string, header []string) *http.Request {
+		return r.request(method, path, "", append(header, "Last-Event-ID", last)...)
+	}
+	for _, tc := range []struct {
+		req  *http.Request
+		want int
+	}{
+		{back(http.MethodGet, old), http.StatusUnauthorized}, {back(http.MethodDelete, old), http.StatusUnauthorized},
+		{back(http.MethodGet, bob), http.StatusNotFound}, {back(http.MethodDelete, bob), http.StatusNotFound},
+	} {
+		if got := r.open(tc.req).res.StatusCode; got != tc.want {
+			t.Errorf("%s %s: %d, want %d", tc.req.Method, tc.req.Header["Authorization"], got, tc.want)
+		}
+	}
+	again := r.open(back(http.MethodGet, ann))
+	close(goOn)
+	if got := again.untilEnd(); !slices.Equal(got, []string{"add on", "finish "}) {
+		t.Errorf("%q", got)
+	}
+	if got := readWhole(t, <-whole); got.Text != "so on" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What is refused by a limit is refused before a worker hears of it, in every form; who
+// waits for the JSON counts as a stream, and no longer when it has left.
+func TestAsk_Limits(t *testing.T) {
+	r, _ := accessRig(t, "", asking(), func(o *rigOptions) { o.gateway.Limits = gateway.Limits{Streams: 3, StreamsPerIdentity: 2} })
+	asked := make(chan string, 100)
+	goOn := make(chan struct{})
+	r.worker("chat", func(q question) {
+		asked <- q.Header.Get(worker.HeaderIdentity)
+		q.reply("")
+		<-goOn
+		q.send(ask.TypeFinish, "")
+	})
+	as := func(sub string, header ...string) []string {
+		return append(append(bearer(t, sub, inAMinute(), map[string][]string{"ask": {"chat"}}), "Content-Type", jsonBody), header...)
+	}
+	refused := func(sub string, status int) {
+		t.Helper()
+		for _, form := range [][]string{{"Accept", "text/event-stream"}, {"Accept", jsonBody}, {"Prefer", "respond-async"}} {
+			if s := r.ask("chat", `{}`, as(sub, form...)...); s.res.StatusCode != status || s.res.Header.Get("Retry-After") == "" {
+				t.Errorf("%s by %s: %s, want %d", form, sub, s.res.Status, status)
+			}
+		}
+		if len(asked) > 0 {
+			t.Errorf("a worker was asked by %s", <-asked)
+		}
+	}
+	waits := func(sub string) (leave func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			res, err := r.http.Do(r.request(http.MethodPost, "/v1/ask/chat", `{}`, as(sub, "Accept", jsonBody)...).WithContext(ctx))
+			if err == nil {
+				t.Errorf("%s is answered: %s", sub, res.Status)
+				_ = res.Body.Close()
+			}
+		}()
+		<-asked
+		return func() { cancel(); <-left }
+	}
+	leave := waits("ann")
+	r.ask("chat", `{}`, as("ann")...).next()
+	<-asked
+	refused("ann", http.StatusTooManyRequests)
+	leaveToo := waits("bob")
+	refused("cat", http.StatusServiceUnavailable)
+	leave()
+	r.await("a seat of who has left", func() bool { return r.ask("chat", `{}`, as("ann")...).res.StatusCode == http.StatusOK })
+	leaveToo()
+	close(goOn)
 }
 
 // A gateway that shuts down lets go of who waits for a whole answer, and the answer goes on.
