@@ -30,7 +30,8 @@
 // What it does not promise: that an answer ends of which no gateway has heard since it
 // started and that nobody reads; it is watched again when somebody does. Nor that a
 // question is asked once where the gateway dies between the claim and the request: such an
-// answer ends by [FirstEventLate].
+// answer ends by [FirstEventLate]. Nor that more than the gap is told to who comes while
+// NATS is away to an answer that is gone with its stream when NATS is back.
 //
 // Concurrency: a [Desk] may be used from any number of goroutines.
 package ask
