@@ -175,7 +175,10 @@ func (c *Client) originHas(ctx context.Context, o origin, state jetstream.Stream
 		}
 		there = e.ID
 	}
-	if there != id {
+	switch {
+	case there.Stamp == broker.NoStamp: // of an origin that was made to begin after it
+		return notTold, nil
+	case there != id:
 		return isOther, nil
 	}
 	return isSame, nil

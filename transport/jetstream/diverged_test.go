@@ -1,12 +1,14 @@
 package jetstream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -59,8 +61,10 @@ func (m *mirrored) publish(prefix string, n int) {
 	m.t.Helper()
 	for i := range n {
 		msg, id := &nats.Msg{Subject: "events.a", Data: fmt.Appendf(nil, "%s%d", prefix, i)}, natsjs.WithMsgID(fmt.Sprint("test-", published.Add(1)))
-		awaitThat(m.t, "an acknowledgement", func() bool { // the server may just be back
-			_, err := m.js.PublishMsg(testContext(m.t), msg, id)
+		awaitThat(m.t, "an acknowledgement", func() bool { // the server may just be back, and one be lost with the connection before
+			ctx, cancel := context.WithTimeout(testContext(m.t), 2*time.Second)
+			defer cancel()
+			_, err := m.js.PublishMsg(ctx, msg, id)
 			return err == nil
 		})
 	}
@@ -243,6 +247,14 @@ type askable struct {
 
 const originAPI = "there.API"
 
+// makeMirrorThere makes the mirror with the other prefix.
+func (m *mirrored) makeMirrorThere() {
+	m.t.Helper()
+	makeStream(m.t, m.js, func(c *natsjs.StreamConfig) {
+		c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: originName, External: &natsjs.ExternalStream{APIPrefix: originAPI}}
+	})
+}
+
 func (a *askable) relay(subject string) *nats.Subscription {
 	a.t.Helper()
 	sub, err := a.nc.Subscribe(originAPI+subject, func(m *nats.Msg) {
@@ -273,6 +285,22 @@ func (a *askable) set(on bool) {
 	}
 }
 
+// What a mirror that is cut off lacks, its origin says, where that can be asked.
+func TestReader_mirror_lag(t *testing.T) {
+	m := startMirrored(t)
+	m.remove(streamName)
+	a := &askable{t: t, nc: m.js.Conn()}
+	a.set(true)
+	m.makeMirrorThere()
+	m.publish("a", 10)
+	c, log := m.connect()
+	r, _ := run(t, c, newSink(), withLog(log))
+	awaitThat(t, "a lag of ten events", func() bool { return r.Status().Mirror == jetstream.MirrorStatus{Lag: 10, CutOff: true} })
+	if n := strings.Count(log.String(), "no contact with its origin"); n != 1 {
+		t.Errorf("%d warnings, want one:\n%s", n, log)
+	}
+}
+
 // What comes of an origin that cannot be asked may be another one's: it waits.
 func TestReader_diverged_origin_not_asked(t *testing.T) {
 	t.Parallel()
@@ -281,9 +309,7 @@ func TestReader_diverged_origin_not_asked(t *testing.T) {
 	a := &askable{t: t, nc: m.js.Conn()}
 	a.relay(".CONSUMER.CREATE.>")
 	a.set(true)
-	makeStream(t, m.js, func(c *natsjs.StreamConfig) {
-		c.Subjects, c.Mirror = nil, &natsjs.StreamSource{Name: originName, External: &natsjs.ExternalStream{APIPrefix: originAPI}}
-	})
+	m.makeMirrorThere()
 	m.publish("a", 10)
 	c, log := m.connect()
 	sink := newSink()
