@@ -91,9 +91,9 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	switch cause := context.Cause(ctx); {
-	case cause == ErrDisconnected:
-		err = cause
+	switch {
+	case disconnected(ctx, err):
+		err = ErrDisconnected
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", verb, context.Canceled)
 	}

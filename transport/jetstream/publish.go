@@ -116,7 +116,7 @@ func (c *Client) storedBy() string {
 
 func (c *Client) publishError(ctx context.Context, subject string, err error) error {
 	switch {
-	case context.Cause(ctx) == ErrDisconnected:
+	case disconnected(ctx, err):
 		return fmt.Errorf("%w: %w", broker.ErrUnavailable, ErrDisconnected)
 	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return fmt.Errorf("%w: %w", broker.ErrTooLarge, err)

@@ -91,6 +91,7 @@ func TestClient_Publish(t *testing.T) {
 		awaitThat(t, "disconnect", func() bool { return !c.Status().Connected })
 		_, err := c.Publish(ctx, broker.Publication{Subject: "events.a"})
 		wantError(t, err, broker.ErrUnavailable)
+		wantError(t, err, jetstream.ErrDisconnected)
 		if errors.Is(err, broker.ErrNoStream) {
 			t.Errorf("got %v", err)
 		}
