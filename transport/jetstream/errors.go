@@ -91,10 +91,13 @@ func unavailable(ctx context.Context, verb string, err error) error {
 	if err == nil {
 		return nil
 	}
+	// In this order: a context that the connection ends in between was not the caller's to
+	// cancel.
+	canceled := errors.Is(ctx.Err(), context.Canceled)
 	switch {
 	case disconnected(ctx, err):
 		err = ErrDisconnected
-	case errors.Is(ctx.Err(), context.Canceled):
+	case canceled:
 		return fmt.Errorf("%s: %w", verb, context.Canceled)
 	}
 	return fmt.Errorf("%s: %w: %w", verb, broker.ErrUnavailable, err)
