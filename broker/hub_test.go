@@ -576,6 +576,21 @@ func TestSubscription_Finished(t *testing.T) {
 			t.Errorf("finished: %+v, %v", last, err)
 		}
 	})
+	t.Run("by what the log takes in behind the position", func(t *testing.T) {
+		w := newWorld(broker.HubOptions{})
+		w.publish("answer.1", end)
+		w.hub.Upstream(w.publish("else"))
+		sub := w.subscribe(broker.Request{Filter: filter("answer.1"), From: broker.FromNow})
+		defer sub.Close()
+		if last := expect(t, sub, nil); last.Finished {
+			t.Error("finished although nobody could tell")
+		}
+		w.deliver(2)
+		<-sub.Ready()
+		if last := expect(t, sub, nil); !last.Finished {
+			t.Error("not finished")
+		}
+	})
 	t.Run("known by the history alone, asked once", func(t *testing.T) {
 		w.say("else")
 		w.log.evict(ended.Seq + 2)

@@ -325,6 +325,8 @@ func (s *Subscription) finished(ctx context.Context) bool {
 	if !s.req.Filter.Literal() {
 		return false
 	}
+	// What lies before the position and has yet to be taken in may be an end.
+	s.unsure = s.hub.Head().Seq < s.position.Seq
 	for _, subject := range s.req.Filter.subjects {
 		if !s.ended(ctx, subject) {
 			return false
