@@ -182,6 +182,18 @@ describe("what the reader can do", () => {
 		expect(await page.isVisible(".failure")).toBe(false);
 	});
 
+	test("stop after a reload", async () => {
+		const page = await openPage();
+		const id = await ask(page, "A long answer, and slow");
+		await comes(page, 100);
+		await page.reload();
+		await comes(page, 100);
+		await page.click("#stop");
+		await isReady(page);
+		expect((await said(id)).length).toBeLessThan(1_000);
+		await textOf(page, ".fact", / · stopped · resumed once$/);
+	});
+
 	test("regenerate, copy, and go on with the conversation", async () => {
 		const page = await openPage(gateway.url, {
 			permissions: ["clipboard-read", "clipboard-write"],

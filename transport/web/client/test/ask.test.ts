@@ -446,6 +446,25 @@ describe("the next visit", () => {
 		expect(server.requests.filter(({ method }) => method === "POST")).toHaveLength(3);
 	});
 
+	test("stops the answer", async () => {
+		let stopped = () => {};
+		const { server, url } = await answers((response, request) => {
+			if (request.method === "DELETE") {
+				response.writeHead(202).end();
+				stopped();
+			} else {
+				begin(response, after(request, WHOLE.slice(0, 2)));
+				stopped = () => response.write(WHOLE.slice(2).join(""));
+			}
+		});
+		const storage = new Storage();
+		await visit(open(url, { storage }), "2-x");
+		const answer = (await resumeAnswer(url, { storage })) as Answer;
+		await answer.stop();
+		expect((await answer.done).text).toBe("Hello");
+		expect(server.requests.map(({ method }) => method)).toEqual(["POST", "GET", "DELETE"]);
+	});
+
 	test("gets the last event again where a loop was left before it", async () => {
 		const { url } = await answers((response, request) => begin(response, after(request, WHOLE)));
 		const storage = new Storage();

@@ -272,7 +272,9 @@ class Following implements Answer {
 	}
 
 	async #stop(): Promise<void> {
-		await this.#named;
+		if (this.id === undefined) {
+			await this.#named;
+		}
 		if (this.id === undefined || this.#isOver) {
 			return; // there is no answer, or no more of it
 		}
