@@ -182,10 +182,18 @@ type Reader struct {
 // Read reads an answer.
 func (g *Gateway) Read(id string) *Reader {
 	g.t.Helper()
-	consumer, err := g.JetStream.OrderedConsumer(Within(g.t), "EVENTS", natsjs.OrderedConsumerConfig{FilterSubjects: []string{"events.answers." + id}})
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	var consumer natsjs.Consumer
+	Await(g.t, "a consumer", func() bool {
+		// What a server is asked while it starts it may never answer.
+		ctx, cancel := context.WithTimeout(Within(g.t), time.Second)
+		defer cancel()
+		var err error
+		consumer, err = g.JetStream.OrderedConsumer(ctx, "EVENTS", natsjs.OrderedConsumerConfig{FilterSubjects: []string{"events.answers." + id}})
+		if err != nil {
+			g.t.Logf("trying again: make a consumer: %v", err)
+		}
+		return err == nil
+	})
 	events, err := consumer.Messages()
 	if err != nil {
 		g.t.Fatal(err)
