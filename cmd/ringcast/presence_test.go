@@ -91,6 +91,7 @@ func (w *roomWatcher) until(n int) {
 // Two gateways on one NATS server, with the times that they have by default: of one that
 // is killed the clients leave, once each, but for those who have come to the other.
 func TestServe_Presence(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	natsServer, err := transport.StartEmbedded(transport.EmbeddedOptions{StoreDir: filepath.Join(t.TempDir(), "nats"), Port: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -232,7 +232,7 @@ func sendSignal(t *testing.T, cmd *exec.Cmd, s os.Signal) {
 
 // A request that outlasts the shutdown time-out is cut, and that is no error.
 func TestServe_ShutdownTimeout(t *testing.T) {
-	server, ready := serve(t, "--data-dir", t.TempDir(), "--shutdown-timeout", "0s")
+	server, ready := serve(t, "--data-dir", t.TempDir(), "--shutdown-timeout", "0s", "--drain-time", "0s")
 	conn, err := net.Dial("tcp", ready.address())
 	if err != nil {
 		t.Fatal(err)
