@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Answer, type AskError, type AskOptions, ask, resumeAnswer } from "../src/ask.ts";
 import { block, type Part } from "./answers.ts";
+import { settle, usePage } from "./page.ts";
 import { generator, seeds } from "./random.ts";
 
 const STEPS = 150;
@@ -239,7 +240,7 @@ class Tab {
 	/** Leaves the page: as it should, by a reload, or in a crash. */
 	leave(how: "close" | "reload" | "crash"): void {
 		if (how === "reload") {
-			page.dispatchEvent(new Event("pagehide"));
+			page.target.dispatchEvent(new Event("pagehide"));
 		}
 		if (how !== "close") {
 			this.kept = this.kept.leave();
@@ -319,38 +320,7 @@ class Tab {
 	}
 }
 
-/** What listens where a page listens: for the network, for being seen. */
-let page: EventTarget;
-let listening: number;
-
-beforeEach(() => {
-	vi.useFakeTimers({ now: 1_000_000_000, toFake: ["setTimeout", "clearTimeout", "Date"] });
-	page = new EventTarget();
-	listening = 0;
-	vi.stubGlobal("addEventListener", (...args: Parameters<EventTarget["addEventListener"]>) => {
-		const { signal } = args[2] as { signal: AbortSignal };
-		if (!signal.aborted) {
-			listening++;
-			signal.addEventListener("abort", () => listening--);
-		}
-		page.addEventListener(...args);
-	});
-	vi.stubGlobal("navigator", { onLine: true });
-	vi.stubGlobal("reportError", () => {});
-});
-
-afterEach(() => {
-	vi.useRealTimers();
-	vi.unstubAllGlobals();
-	vi.restoreAllMocks();
-});
-
-/** Lets everything happen that takes next to no time. */
-async function settle(): Promise<void> {
-	for (let turn = 0; turn < 10; turn++) {
-		await vi.advanceTimersByTimeAsync(1);
-	}
-}
+const page = usePage(1_000_000_000);
 
 const PIECES = ["a", " ", "\r\n", "\n\n", "é€", "😀", "    x\r", '"}', "data: y\n\n", "\u2028\0"];
 
@@ -394,9 +364,9 @@ test.each(seeds(60))("whatever happens: asked once, and whole (seed %i)", async 
 			gateway.token++;
 		} else if (drawn < 0.6) {
 			Object.assign(navigator, { onLine: random() < 0.7 });
-			page.dispatchEvent(new Event("online"));
+			page.target.dispatchEvent(new Event("online"));
 		} else if (drawn < 0.65) {
-			page.dispatchEvent(new Event(draw(["visibilitychange", "pageshow", "pagehide"])));
+			page.target.dispatchEvent(new Event(draw(["visibilitychange", "pageshow", "pagehide"])));
 		} else if (drawn < 0.68) {
 			vi.setSystemTime(Date.now() + (random() - 0.5) * 7_200_000);
 		} else if (drawn < 0.76 || tab.end !== undefined) {
@@ -406,7 +376,7 @@ test.each(seeds(60))("whatever happens: asked once, and whole (seed %i)", async 
 			await settle();
 			await tab.resume(crashed);
 		} else if (drawn < 0.77 && tabs.length === 1 && tab.end === undefined) {
-			page.dispatchEvent(new Event("pagehide"));
+			page.target.dispatchEvent(new Event("pagehide"));
 			const twin = new Tab(1, gateway, tab.kept.leave());
 			tabs.push(twin);
 			twin.most = Infinity;
@@ -443,6 +413,6 @@ test.each(seeds(60))("whatever happens: asked once, and whole (seed %i)", async 
 		expect(tab.kept.getItem(`ringcast:answer:${WHERE}`)).toBe("");
 	}
 	expect(gateway.connections.size).toBe(0);
-	expect(listening).toBe(0);
+	expect(page.listening).toBe(0);
 	expect(vi.getTimerCount()).toBe(0);
 });

@@ -332,18 +332,23 @@ describe("a refusal", () => {
 	});
 });
 
+/** Half of an answer; the rest comes when it is stopped. */
+function stoppable() {
+	let stopped = () => {};
+	return answers((response, request) => {
+		if (request.method === "DELETE") {
+			response.writeHead(202).end();
+			stopped();
+		} else {
+			begin(response, after(request, WHOLE.slice(0, 2)));
+			stopped = () => response.write(WHOLE.slice(2).join(""));
+		}
+	});
+}
+
 describe("stop and close", () => {
 	test("stop deletes the answer, and goes on up to the last word", async () => {
-		let stopped = () => {};
-		const { server, url } = await answers((response, request) => {
-			if (request.method === "DELETE") {
-				response.writeHead(202).end();
-				stopped();
-			} else {
-				begin(response, WHOLE.slice(0, 2).join(""));
-				stopped = () => response.write(WHOLE.slice(2).join(""));
-			}
-		});
+		const { server, url } = await stoppable();
 		const answer = open(url, { headers: { Authorization: "Bearer t" } });
 		await answer.stop(); // before it has an id
 		expect((await answer.done).text).toBe("Hello");
@@ -447,16 +452,7 @@ describe("the next visit", () => {
 	});
 
 	test("stops the answer", async () => {
-		let stopped = () => {};
-		const { server, url } = await answers((response, request) => {
-			if (request.method === "DELETE") {
-				response.writeHead(202).end();
-				stopped();
-			} else {
-				begin(response, after(request, WHOLE.slice(0, 2)));
-				stopped = () => response.write(WHOLE.slice(2).join(""));
-			}
-		});
+		const { server, url } = await stoppable();
 		const storage = new Storage();
 		await visit(open(url, { storage }), "2-x");
 		const answer = (await resumeAnswer(url, { storage })) as Answer;

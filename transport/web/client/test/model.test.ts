@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import {
 	createEventStream,
 	type EventStreamOptions,
 	type ResumableStream,
 	type StreamEvent,
 } from "../src/index.ts";
+import { settle, usePage } from "./page.ts";
 import { generator, seeds } from "./random.ts";
 
 const STEPS = 120;
@@ -122,37 +123,7 @@ function block(n: number): string {
 	return `:c${one}data: ${n} é€😀${one}id: ${n}${two}${two}`;
 }
 
-/** What listens where a page listens: for the network, for being seen. */
-let page: EventTarget;
-let listening: number;
-
-beforeEach(() => {
-	vi.useFakeTimers({ now: 1_000_000, toFake: ["setTimeout", "clearTimeout", "Date"] });
-	page = new EventTarget();
-	listening = 0;
-	vi.stubGlobal("addEventListener", (...args: Parameters<EventTarget["addEventListener"]>) => {
-		const { signal } = args[2] as { signal: AbortSignal };
-		if (!signal.aborted) {
-			listening++;
-			signal.addEventListener("abort", () => listening--);
-		}
-		page.addEventListener(...args);
-	});
-	vi.stubGlobal("navigator", { onLine: true });
-});
-
-afterEach(() => {
-	vi.useRealTimers();
-	vi.unstubAllGlobals();
-	vi.restoreAllMocks();
-});
-
-/** Lets everything happen that takes next to no time. */
-async function settle(): Promise<void> {
-	for (let turn = 0; turn < 5; turn++) {
-		await vi.advanceTimersByTimeAsync(1); // a timer of 0 ms too
-	}
-}
+const page = usePage(1_000_000);
 
 test.each(seeds(60))(
 	"whatever happens: in order, once, by one connection (seed %i)",
@@ -227,9 +198,9 @@ test.each(seeds(60))(
 				expect(server.requests.length > before || renewed).toBe(true);
 			} else if (drawn < 0.65) {
 				Object.assign(navigator, { onLine: chance(0.7) });
-				page.dispatchEvent(new Event("online"));
+				page.target.dispatchEvent(new Event("online"));
 			} else if (drawn < 0.75) {
-				page.dispatchEvent(new Event(chance(0.5) ? "visibilitychange" : "pagehide"));
+				page.target.dispatchEvent(new Event(chance(0.5) ? "visibilitychange" : "pagehide"));
 			} else {
 				await vi.advanceTimersByTimeAsync(random() * (chance(0.2) ? 60_000 : 3_000));
 			}
@@ -262,7 +233,7 @@ test.each(seeds(60))(
 		expect(kept.at(-1)).toBe(stream.lastEventId);
 		expect(ends).toEqual([[{ reason: "closed" }, undefined]]);
 		expect(server.connections.size).toBe(0);
-		expect(listening).toBe(0);
+		expect(page.listening).toBe(0);
 		expect(vi.getTimerCount()).toBe(0);
 	},
 );
