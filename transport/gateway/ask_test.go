@@ -97,6 +97,17 @@ func (q question) send(typ, data string) {
 	}
 }
 
+// inTwo answers in two pieces, the second one when goOn is closed.
+func inTwo(first string, goOn <-chan struct{}, second string) func(question) {
+	return func(q question) {
+		q.reply("")
+		q.send(ask.TypeAdd, first)
+		<-goOn
+		q.send(ask.TypeAdd, second)
+		q.send(ask.TypeFinish, "")
+	}
+}
+
 // serves subscribes to one of the question's subjects until the test ends, or stop is
 // called, and answers everything there.
 func (q question) serves(header string, heard func()) (stop func()) {
@@ -613,13 +624,7 @@ func bearer(t *testing.T, sub string, expires time.Time, grants map[string][]str
 func TestAsk_TokenExpires(t *testing.T) {
 	r, _ := accessRig(t, "", asking())
 	goOn := make(chan struct{})
-	r.worker("chat", func(q question) {
-		q.reply("")
-		q.send(ask.TypeAdd, "so ")
-		<-goOn
-		q.send(ask.TypeAdd, "on")
-		q.send(ask.TypeFinish, "")
-	})
+	r.worker("chat", inTwo("so ", goOn, "on"))
 	may := map[string][]string{"ask": {"chat"}}
 	old := bearer(t, "ann", time.Now().Add(3*time.Second), may)
 	s := r.ask("chat", `{}`, old...)
@@ -720,13 +725,7 @@ func TestAsk_Drain(t *testing.T) {
 	a := newRig(t, met("a"))
 	b, c := a.beside("b", asking()), a.beside("c", asking())
 	goOn := make(chan struct{})
-	c.worker("chat", func(q question) {
-		q.reply("")
-		q.send(ask.TypeAdd, "so ")
-		<-goOn
-		q.send(ask.TypeAdd, "on")
-		q.send(ask.TypeFinish, "")
-	})
+	c.worker("chat", inTwo("so ", goOn, "on"))
 	waits := make(chan *http.Response)
 	go func() {
 		res, err := b.http.Do(b.request(http.MethodPost, "/v1/ask/chat", `{}`, "Content-Type", jsonBody, "Accept", jsonBody))

@@ -111,13 +111,7 @@ func TestAsk_StreamMadeAgain(t *testing.T) {
 	r := newRig(t, asking(func(o *ask.Options) { o.SilenceTimeout = 2 * time.Second }))
 	goOn := make(chan struct{})
 	r.worker("dead", func(q question) { q.reply(""); q.send(ask.TypeAdd, "so far ") })
-	r.worker("alive", func(q question) {
-		q.reply("")
-		q.send(ask.TypeAdd, "so far ")
-		<-goOn
-		q.send(ask.TypeAdd, "and on")
-		q.send(ask.TypeFinish, "")
-	})
+	r.worker("alive", inTwo("so far ", goOn, "and on"))
 	r.publishMany("events.x", 50) // so that the stream that is made again is shorter
 	alive, dead := r.ask("alive", `{}`), r.ask("dead", `{}`)
 	late, _ := r.do(http.MethodPost, "/v1/ask/dead", `{}`, "Content-Type", jsonBody, "Prefer", "respond-async")
